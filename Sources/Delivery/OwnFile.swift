@@ -19,31 +19,16 @@ package struct OwnFile {
   package func read(limit: Int) throws(DeliveryError) -> [UInt8]? {
     guard PrivateFile.exists(path) else { return nil }
     let file = try TrustedFile(path, refusal)
-    let descriptor = openat(
-      file.folder.descriptor, file.name, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC)
-    guard descriptor >= 0 else { throw refusal("cannot be read: \(Errno.text)") }
+    let (descriptor, found) = try file.openRegular(refusal)
     defer { close(descriptor) }
-    var found = stat()
-    guard fstat(descriptor, &found) == 0, found.st_mode & S_IFMT == S_IFREG else { throw refusal("is not a file") }
     guard found.st_uid == geteuid() || found.st_uid == 0, found.st_mode & (S_IWGRP | S_IWOTH) == 0 else {
       throw DeliveryError(
         .unusable, "\(Name.printable(path)) can be written by others",
         hint: "check what is in it; then make it yours or root's, and chmod go-w")
     }
-    return try read(descriptor, limit)
-  }
-
-  private func read(_ descriptor: Int32, _ limit: Int) throws(DeliveryError) -> [UInt8] {
-    var bytes: [UInt8] = []
-    var piece = [UInt8](repeating: 0, count: 1 << 12)
-    while bytes.count <= limit {
-      let count = piece.withUnsafeMutableBytes { Glibc.read(descriptor, $0.baseAddress, $0.count) }
-      if count < 0 && errno == EINTR { continue }
-      guard count >= 0 else { throw refusal("cannot be read: \(Errno.text)") }
-      if count == 0 { return bytes }
-      bytes += piece[..<count]
+    do { return try PrivateFile.readAllPublic(descriptor, limit: limit, path) } catch {
+      throw DeliveryError(.unusable, "\(error)", hint: "make it a file of yours, in a folder of yours")
     }
-    throw refusal("has more than \(limit) bytes")
   }
 
   /// Throws `unusable` unless its folder exists, and nobody but root and this user decided which one it is.

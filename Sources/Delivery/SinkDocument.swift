@@ -127,15 +127,8 @@ struct Template {
 
   init(reading path: String) throws {
     let file = try TrustedFile(path) { Self.refusal(path, $0) }
-    // Without O_NONBLOCK, opening a named pipe would wait for its writer.
-    let descriptor = openat(
-      file.folder.descriptor, file.name, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC)
-    guard descriptor >= 0 else { throw Self.refusal(path, "cannot be read: \(Errno.text)") }
+    let (descriptor, information) = try file.openRegular { Self.refusal(path, $0) }
     defer { close(descriptor) }
-    var information = stat()
-    guard fstat(descriptor, &information) == 0, information.st_mode & S_IFMT == S_IFREG else {
-      throw Self.refusal(path, "is not a file")
-    }
     // Whoever can write to it decides what is delivered, and how it is quoted.
     if let distrust = file.distrust(of: information) { throw Self.refusal(path, distrust) }
     let bytes: SecretBytes

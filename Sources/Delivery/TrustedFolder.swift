@@ -166,6 +166,21 @@ struct TrustedFile: ~Copyable {
     throw refusal("is reached by too many symbolic links")
   }
 
+  /// Opens it for reading, without waiting for the writer of a named pipe, and returns its status. The caller closes it.
+  /// Throws what `refusal` makes of a file that cannot be read, or is no ordinary file.
+  func openRegular(
+    _ refusal: (String) -> DeliveryError
+  ) throws(DeliveryError) -> (descriptor: Int32, found: stat) {
+    let descriptor = openat(folder.descriptor, name, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC)
+    guard descriptor >= 0 else { throw refusal("cannot be read: \(Errno.text)") }
+    var found = stat()
+    guard fstat(descriptor, &found) == 0, found.st_mode & S_IFMT == S_IFREG else {
+      close(descriptor)
+      throw refusal("is not a file")
+    }
+    return (descriptor, found)
+  }
+
   /// Why a file with this status is not to be trusted; nil if it is.
   func distrust(of found: stat) -> String? {
     if found.st_mode & S_IWOTH != 0 { return "may be written to by everybody" }

@@ -47,15 +47,20 @@ extension PrivateFile {
   package static func readPublic(_ path: String, limit: Int) throws -> [UInt8] {
     let descriptor = try openWithoutWaiting(path)
     defer { Glibc.close(descriptor) }
+    return try readAllPublic(descriptor, limit: limit, path)
+  }
+
+  /// Reads a descriptor that has nothing secret to its end; `what` names it in errors. Throws as `readPublic` does.
+  package static func readAllPublic(_ descriptor: Int32, limit: Int, _ what: String) throws -> [UInt8] {
     var bytes: [UInt8] = []
     var piece = [UInt8](repeating: 0, count: 1 << 12)
     while true {
-      let count = piece.withUnsafeMutableBytes { Glibc.read(descriptor, $0.baseAddress, $0.count) }
-      if count < 0 && errno == EINTR { continue }
-      guard count >= 0 else { throw failure(reading: path) }
+      let count = try piece.withUnsafeMutableBytes { try readSome(descriptor, $0.baseAddress, $0.count, what) }
       if count == 0 { return bytes }
       bytes += piece[..<count]
-      guard bytes.count <= limit else { throw VaultError(.invalidInput, "\(path) has more than \(limit) bytes") }
+      guard bytes.count <= limit else {
+        throw VaultError(.invalidInput, "\(Name.printable(what)) has more than \(limit) bytes")
+      }
     }
   }
 
@@ -91,7 +96,9 @@ extension PrivateFile {
     }
   }
 
-  private static func readSome(
+  /// Reads at most `room` bytes, as many as are there; returns 0 only at the end. `what` names it in errors. Throws
+  /// `cannotRead`, or `unavailable`.
+  package static func readSome(
     _ descriptor: Int32, _ place: UnsafeMutableRawPointer?, _ room: Int, _ what: String
   ) throws -> Int {
     while true {
@@ -101,7 +108,7 @@ extension PrivateFile {
     }
   }
 
-  static func failure(reading path: String) -> VaultError {
+  package static func failure(reading path: String) -> VaultError {
     let number = errno
     let isPassing = [EMFILE, ENFILE, ENOMEM, EIO].contains(number)
     return VaultError(

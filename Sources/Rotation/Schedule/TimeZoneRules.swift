@@ -1,5 +1,5 @@
 package import Audit
-import Glibc
+import Vault
 
 /// The offsets of one time zone from UTC, read from the system's TZif file (RFC 8536).
 ///
@@ -39,7 +39,7 @@ package struct TimeZoneRules: Hashable, Sendable {
       (48...57).contains(byte) || (65...90).contains(byte) || (97...122).contains(byte) || "_+-/".utf8.contains(byte)
     }
     guard isPlain, let first = name.utf8.first, first != UInt8(ascii: "/"), name.utf8.count <= 64,
-      let bytes = Self.read("\(database)/\(name)")
+      let bytes = try? PrivateFile.readPublic("\(database)/\(name)", limit: 1 << 18)
     else { return nil }
     self.init(name: name, file: bytes)
   }
@@ -140,22 +140,5 @@ package struct TimeZoneRules: Hashable, Sendable {
       let sign: UInt64 = first & 0x80 != 0 && count > 1 ? .max : 0
       return Int64(bitPattern: bytes.reduce(sign) { $0 << 8 | UInt64($1) })
     }
-  }
-
-  private static func read(_ path: String) -> [UInt8]? {
-    let descriptor = open(path, O_RDONLY | O_CLOEXEC)
-    guard descriptor >= 0 else { return nil }
-    defer { close(descriptor) }
-    var bytes = [UInt8](repeating: 0, count: 1 << 18)
-    var size = 0
-    while size < bytes.count {
-      let count = bytes.withUnsafeMutableBytes {
-        Glibc.read(descriptor, $0.baseAddress?.advanced(by: size), $0.count - size)
-      }
-      guard count >= 0 else { return nil }
-      if count == 0 { return Array(bytes[..<size]) }
-      size += count
-    }
-    return nil
   }
 }

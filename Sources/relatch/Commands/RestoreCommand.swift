@@ -108,7 +108,7 @@ struct RestoreCommand: AsyncParsableCommand {
     let extraction = BackupExtraction(into: folder)
     do {
       try AgeFile.open(with: [identity.age]) {
-        try Self.read(descriptor, into: $0)
+        try PrivateFile.readSome(descriptor, $0.baseAddress, $0.count, file)
       } writing: {
         try extraction.append($0)
       }
@@ -119,16 +119,6 @@ struct RestoreCommand: AsyncParsableCommand {
       throw Failure(damaged: "the backup is damaged: \(error)")
     } catch let error as VaultError where error.code == .corrupt {
       throw Failure(damaged: "this is not a backup of a vault: \(error)")
-    }
-  }
-
-  private static func read(_ descriptor: Int32, into buffer: UnsafeMutableRawBufferPointer) throws -> Int {
-    while true {
-      let count = Glibc.read(descriptor, buffer.baseAddress, buffer.count)
-      if count >= 0 { return count }
-      guard errno == EINTR else {
-        throw VaultError(.cannotRead, "cannot read the backup: \(String(cString: strerror(errno)))")
-      }
     }
   }
 

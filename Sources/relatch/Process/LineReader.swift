@@ -9,20 +9,12 @@ enum LineReader {
   /// than `longest` bytes or the last one has no newline.
   static func forEachLine(of path: String, atMost longest: Int, _ visit: ([UInt8]) throws -> Void) throws {
     let descriptor = path == "-" ? STDIN_FILENO : open(path, O_RDONLY | O_CLOEXEC)
-    guard descriptor >= 0 else {
-      throw VaultError(
-        errno == ENOENT ? .notFound : .cannotRead,
-        "cannot read \(Name.printable(path)): \(String(cString: strerror(errno)))")
-    }
+    guard descriptor >= 0 else { throw PrivateFile.failure(reading: path) }
     defer { if path != "-" { close(descriptor) } }
     var rest: [UInt8] = []
     var piece = [UInt8](repeating: 0, count: pieceSize)
     while true {
-      let count = read(descriptor, &piece, pieceSize)
-      if count < 0, errno == EINTR { continue }
-      guard count >= 0 else {
-        throw VaultError(.cannotRead, "cannot read \(Name.printable(path)): \(String(cString: strerror(errno)))")
-      }
+      let count = try PrivateFile.readSome(descriptor, &piece, pieceSize, path)
       if count == 0 { break }
       rest += piece[..<count]
       var start = 0
