@@ -38,11 +38,9 @@ package enum PrivateFile {
     let unnamed = open(folder, O_RDWR | unnamedFile | O_CLOEXEC, 0o600)
     guard unnamed < 0 else { return unnamed }
     // The file system has no unnamed files.
-    var template = Array((folder + "/relatch.XXXXXX").utf8CString)
-    let descriptor = template.withUnsafeMutableBufferPointer { $0.baseAddress.map { mkstemp($0) } ?? -1 }
+    let (descriptor, name) = createTemporary(folder + "/relatch")
     guard descriptor >= 0 else { throw failure(writing: folder) }
-    _ = fcntl(descriptor, F_SETFD, FD_CLOEXEC)
-    unlink(template)
+    unlink(name)
     return descriptor
   }
 
@@ -52,26 +50,31 @@ package enum PrivateFile {
     _ body: (@escaping (RawSpan) throws -> Void) throws -> Void
   ) throws {
     let name = name ?? path
-    // mkstemp() opens with O_CREAT | O_EXCL, which follows no link, and mode 0600.
-    var template = Array((path + ".XXXXXX").utf8CString)
-    let descriptor = template.withUnsafeMutableBufferPointer { buffer in
-      buffer.baseAddress.map { mkstemp($0) } ?? -1
-    }
+    let (descriptor, temporary) = createTemporary(path)
     guard descriptor >= 0 else { throw failure(writing: name) }
     defer {
       Glibc.close(descriptor)
-      unlink(template)
+      unlink(temporary)
     }
-    _ = fcntl(descriptor, F_SETFD, FD_CLOEXEC)
     try give(descriptor, to: owner, name)
     try write(to: descriptor, name, body)
     // link() refuses an existing name where rename() would replace it.
-    guard link(template, path) == 0 else { throw failure(writing: name) }
+    guard link(temporary, path) == 0 else { throw failure(writing: name) }
   }
 
-  /// Puts a file of `bytes`, mode 0600, in place of the one at `path`, or makes it: others see either the old file or
-  /// the new one, and nothing in between. Throws `cannotWrite`. Unless it is made durable, the older file may be back
-  /// after a power cut.
+  /// Makes a new file, mode 0600, under a name that no other run chooses: `prefix`, a dot and six characters. Follows no
+  /// link. The descriptor is negative if it cannot be made; `errno` says why.
+  private static func createTemporary(_ prefix: String) -> (descriptor: Int32, name: [CChar]) {
+    // mkstemp() opens with O_CREAT | O_EXCL.
+    var name = Array((prefix + ".XXXXXX").utf8CString)
+    let descriptor = name.withUnsafeMutableBufferPointer { $0.baseAddress.map { mkstemp($0) } ?? -1 }
+    if descriptor >= 0 { _ = fcntl(descriptor, F_SETFD, FD_CLOEXEC) }
+    return (descriptor, name)
+  }
+
+  /// Puts a file of `bytes` in place of the one at `path`, or makes it: others see either the old file or the new one, and
+  /// nothing in between. Its `mode` is for bytes that are no secret and that others are to read. Throws `cannotWrite`.
+  /// Unless it is made durable, the older file may be back after a power cut.
   ///
   /// With `wipesOld`, the bytes of the older file are overwritten once the new one is durable and no name leads to the
   /// older one any more. Otherwise they would stay on the disk until their place is needed. A file system that never
@@ -79,15 +82,12 @@ package enum PrivateFile {
   ///
   /// With `inheritsOwner`, what root makes belongs to the owner of its folder.
   package static func replace(
-    _ path: String, _ bytes: RawSpan, isDurable: Bool = false, wipesOld: Bool = false, inheritsOwner: Bool = false
+    _ path: String, _ bytes: RawSpan, mode: UInt32 = 0o600, isDurable: Bool = false, wipesOld: Bool = false,
+    inheritsOwner: Bool = false
   ) throws {
-    try replace(path, bytes, isDurable: isDurable, wipesOld: wipesOld, inheritsOwner: inheritsOwner) { place in
-      var template = Array((place + ".XXXXXX").utf8CString)
-      let descriptor = template.withUnsafeMutableBufferPointer { buffer in
-        buffer.baseAddress.map { mkstemp($0) } ?? -1
-      }
-      return (descriptor, template)
-    }
+    try replace(
+      path, bytes, mode: mode, isDurable: isDurable, wipesOld: wipesOld, inheritsOwner: inheritsOwner,
+      throughNew: createTemporary)
   }
 
   /// Does the same, durably, and wipes the older file, for a secret that no kill may leave lying about: the new file is
@@ -96,7 +96,7 @@ package enum PrivateFile {
   package static func replaceSecret(_ path: String, _ bytes: RawSpan, unless check: () throws -> Void) throws {
     try withLock(folder(of: path)) {
       try check()
-      try replace(path, bytes, isDurable: true, wipesOld: true, inheritsOwner: false) { place in
+      try replace(path, bytes, mode: 0o600, isDurable: true, wipesOld: true, inheritsOwner: false) { place in
         let name = unfinished(place)
         let left = open(name, O_WRONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC)
         unlink(name)
@@ -113,7 +113,7 @@ package enum PrivateFile {
   package static func unfinished(_ path: String) -> String { path + ".unfinished" }
 
   private static func replace(
-    _ path: String, _ bytes: RawSpan, isDurable: Bool, wipesOld: Bool, inheritsOwner: Bool,
+    _ path: String, _ bytes: RawSpan, mode: UInt32, isDurable: Bool, wipesOld: Bool, inheritsOwner: Bool,
     throughNew make: (_ place: String) -> (descriptor: Int32, name: [CChar])
   ) throws {
     try inFolder(of: path, inheritsOwner) { place, owner in
@@ -124,7 +124,7 @@ package enum PrivateFile {
       defer { Glibc.close(descriptor) }
       do {
         _ = fcntl(descriptor, F_SETFD, FD_CLOEXEC)
-        guard fchmod(descriptor, 0o600) == 0 else { throw failure(writing: path) }
+        guard fchmod(descriptor, mode) == 0 else { throw failure(writing: path) }
         try give(descriptor, to: owner, path)
         try writeAll(descriptor, bytes, path)
         guard !(isDurable || wipesOld) || fsync(descriptor) == 0 else { throw failure(writing: path) }

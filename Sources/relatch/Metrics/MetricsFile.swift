@@ -1,4 +1,5 @@
 import Glibc
+import Vault
 
 /// A file that is written again and again while a collector reads it: always whole, and readable by others.
 enum MetricsFile {
@@ -17,26 +18,12 @@ enum MetricsFile {
           hint: "name a file that does not exist, or one with metrics")
       }
     }
-    // With this ending a collector of `*.prom` ignores the file. mkstemp() opens with O_CREAT | O_EXCL.
-    var template = Array((path + ".XXXXXX").utf8CString)
-    let descriptor = template.withUnsafeMutableBufferPointer { buffer in
-      buffer.baseAddress.map { mkstemp($0) } ?? -1
+    // Nothing in it is secret, and the collector is another user. One that takes `*.prom` ignores the name that the file
+    // has until it is whole.
+    let bytes = Array(text.utf8)
+    do { try PrivateFile.replace(path, bytes.span.bytes, mode: 0o644, isDurable: true) } catch {
+      throw Failure(.cannotWrite, "the metrics: \(error)", hint: Self.hint)
     }
-    guard descriptor >= 0 else { throw refusal(path) }
-    defer { close(descriptor) }
-    _ = fcntl(descriptor, F_SETFD, FD_CLOEXEC)
-    do throws(Failure) {
-      try fill(descriptor, with: text, path)
-      guard rename(template, path) == 0 else { throw refusal(path) }
-    } catch {
-      unlink(template)
-      throw error
-    }
-    let folder = path.lastIndex(of: "/").map { String(path[...$0]) } ?? "."
-    let folderDescriptor = open(folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC)
-    guard folderDescriptor >= 0 else { throw refusal(path) }
-    defer { close(folderDescriptor) }
-    guard fsync(folderDescriptor) == 0 else { throw refusal(path) }
   }
 
   private static func isReplaceable(_ path: String) throws(Failure) -> Bool {
@@ -50,18 +37,11 @@ enum MetricsFile {
     return count == 0 || bytes == mark
   }
 
-  private static func fill(_ descriptor: Int32, with text: String, _ path: String) throws(Failure) {
-    do { try StandardStream(descriptor: descriptor, name: path).write(text) } catch {
-      throw refusal(path, String(cString: strerror(error.number)))
-    }
-    // Nothing in it is secret, and the collector is another user.
-    guard fchmod(descriptor, 0o644) == 0, fsync(descriptor) == 0 else { throw refusal(path) }
-  }
-
   private static func refusal(_ path: String, _ reason: String? = nil) -> Failure {
     let reason = reason ?? String(cString: strerror(errno))
     return Failure(
-      .cannotWrite, "cannot write the metrics to \(Diagnostics.printable(path)): \(reason)",
-      hint: "name a file in a folder that you can write to, on a disk with free space")
+      .cannotWrite, "cannot write the metrics to \(Diagnostics.printable(path)): \(reason)", hint: hint)
   }
+
+  private static let hint = "name a file in a folder that you can write to, on a disk with free space"
 }
