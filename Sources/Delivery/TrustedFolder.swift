@@ -206,8 +206,8 @@ extension TrustedFolder {
 
   /// The folder and the last part of an absolute path.
   static func split(_ path: String) -> (folder: String, name: String) {
-    guard let slash = path.lastIndex(of: "/") else { return (".", path) }
-    return (slash == path.startIndex ? "/" : String(path[..<slash]), String(path[path.index(after: slash)...]))
+    let name = path.lastIndex(of: "/").map { String(path[path.index(after: $0)...]) } ?? path
+    return (PrivateFile.folder(of: path), name)
   }
 }
 

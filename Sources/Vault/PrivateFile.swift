@@ -308,7 +308,8 @@ package enum PrivateFile {
     return String(cString: real)
   }
 
-  static func folder(of path: String) -> String {
+  /// The folder of the file at `path`, as `path` names it; `.` for a mere name.
+  package static func folder(of path: String) -> String {
     let folder = path.lastIndex(of: "/").map { String(path[..<$0]) } ?? "."
     return folder.isEmpty ? "/" : folder
   }

@@ -136,9 +136,7 @@ struct IdentityFile {
         .notPermitted, error.description,
         hint: "run it on a terminal, hand the passphrase over with --passphrase-fd, or give --no-passphrase")
     }
-    if let folder = path.lastIndex(of: "/").map({ String(path[..<$0]) }), !folder.isEmpty {
-      try PrivateFile.createFolder(folder)
-    }
+    try PrivateFile.createFolder(PrivateFile.folder(of: path))
     do { try PrivateFile.create(path, content.bytes) } catch let error as VaultError
       where error.code == .alreadyExists
     {

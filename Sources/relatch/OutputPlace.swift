@@ -26,8 +26,7 @@ struct OutputPlace {
         .usage, "cannot write \(Name.printable(path)): it already exists",
         hint: "name a file that does not exist")
     }
-    let folder = path.lastIndex(of: "/").map { $0 == path.startIndex ? "/" : String(path[..<$0]) } ?? "."
-    guard access(folder, W_OK | X_OK) == 0 else {
+    guard access(PrivateFile.folder(of: path), W_OK | X_OK) == 0 else {
       throw Failure(
         .cannotWrite, "cannot write \(Name.printable(path)): \(String(cString: strerror(errno)))",
         hint: "name a file in a folder that you can write to")
