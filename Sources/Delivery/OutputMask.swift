@@ -63,7 +63,7 @@ package final class OutputMask: Sendable {
   /// reader's affair. To be read after `finish`.
   package var lost: String? {
     let number = failure.number.withLock { $0 }
-    return number == 0 ? nil : String(cString: strerror(number))
+    return number == 0 ? nil : Errno.text(number)
   }
 
   private struct Passing {

@@ -210,8 +210,3 @@ extension TrustedFolder {
     return (PrivateFile.folder(of: path), name)
   }
 }
-
-/// The system's text for the last error.
-enum Errno {
-  static var text: String { String(cString: strerror(errno)) }
-}

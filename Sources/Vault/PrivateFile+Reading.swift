@@ -113,7 +113,7 @@ extension PrivateFile {
     let isPassing = [EMFILE, ENFILE, ENOMEM, EIO].contains(number)
     return VaultError(
       number == ENOENT ? .notFound : isPassing ? .unavailable : .cannotRead,
-      "cannot read \(Name.printable(path)): \(String(cString: strerror(number)))",
+      "cannot read \(Name.printable(path)): \(Errno.text(number))",
       hint: number == ENOENT ? "check the path" : nil)
   }
 }

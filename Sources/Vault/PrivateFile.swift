@@ -325,7 +325,7 @@ package enum PrivateFile {
     let number = errno
     return VaultError(
       number == EEXIST ? .alreadyExists : .cannotWrite,
-      "cannot write \(Name.printable(path)): \(String(cString: strerror(number)))",
+      "cannot write \(Name.printable(path)): \(Errno.text(number))",
       hint: number == EEXIST ? "name a file that is not there" : nil)
   }
 }

@@ -28,7 +28,7 @@ struct OutputPlace {
     }
     guard access(PrivateFile.folder(of: path), W_OK | X_OK) == 0 else {
       throw Failure(
-        .cannotWrite, "cannot write \(Name.printable(path)): \(String(cString: strerror(errno)))",
+        .cannotWrite, "cannot write \(Name.printable(path)): \(Errno.text)",
         hint: "name a file in a folder that you can write to")
     }
   }

@@ -101,7 +101,7 @@ struct RestoreCommand: AsyncParsableCommand {
     let descriptor = file == "-" ? STDIN_FILENO : open(file, O_RDONLY | O_CLOEXEC)
     guard descriptor >= 0 else {
       throw Failure(
-        .notFound, "cannot read the backup \(Name.printable(file)): \(String(cString: strerror(errno)))",
+        .notFound, "cannot read the backup \(Name.printable(file)): \(Errno.text)",
         hint: "name the file that `relatch backup` wrote")
     }
     defer { if descriptor != STDIN_FILENO { close(descriptor) } }

@@ -140,7 +140,7 @@ private struct MetadataFolder {
   private func make(_ folder: String) throws {
     guard mkdir(folder, 0o700) == 0 else {
       throw Failure(
-        .cannotWrite, "cannot create the folder \(Name.printable(folder)): \(String(cString: strerror(errno)))",
+        .cannotWrite, "cannot create the folder \(Name.printable(folder)): \(Errno.text)",
         hint: "name a folder that you can write to: -o DIR")
     }
   }

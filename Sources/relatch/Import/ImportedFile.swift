@@ -41,7 +41,7 @@ struct ImportedFile: Sendable {
       let number = errno
       throw Failure(
         number == ENOENT ? .notFound : .notPermitted,
-        "cannot read \(Name.printable(path)): \(String(cString: strerror(number)))",
+        "cannot read \(Name.printable(path)): \(Errno.text(number))",
         hint: "check the path, and that you may read it; - takes standard input")
     }
     defer { close(descriptor) }

@@ -38,7 +38,7 @@ enum MetricsFile {
   }
 
   private static func refusal(_ path: String, _ reason: String? = nil) -> Failure {
-    let reason = reason ?? String(cString: strerror(errno))
+    let reason = reason ?? Errno.text
     return Failure(
       .cannotWrite, "cannot write the metrics to \(Diagnostics.printable(path)): \(reason)", hint: hint)
   }

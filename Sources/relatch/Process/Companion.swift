@@ -45,7 +45,7 @@ struct Companion {
     var ends: [Int32] = [-1, -1]
     guard csystem_pipe(&ends) == 0 else {
       throw Failure(
-        .internalError, "cannot open a pipe to the program: \(String(cString: strerror(errno)))",
+        .internalError, "cannot open a pipe to the program: \(Errno.text)",
         hint: "raise the number of files that this process may open (ulimit -n)")
     }
     do {

@@ -47,12 +47,12 @@ struct KeyFolder: Sendable {
   private func lock() throws -> Int32 {
     let descriptor = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC)
     guard descriptor >= 0 else {
-      throw VaultError(.cannotRead, "cannot read \(Name.printable(path)): \(String(cString: strerror(errno)))")
+      throw VaultError(.cannotRead, "cannot read \(Name.printable(path)): \(Errno.text)")
     }
     while flock(descriptor, LOCK_EX | LOCK_NB) != 0 {
       guard errno != EINTR else { continue }
       let isHeld = errno == EWOULDBLOCK
-      let reason = String(cString: strerror(errno))
+      let reason = Errno.text
       close(descriptor)
       guard isHeld else { throw VaultError(.cannotWrite, "cannot lock \(Name.printable(path)): \(reason)") }
       throw Failure(
@@ -64,7 +64,7 @@ struct KeyFolder: Sendable {
 
   private func sweep(keeping used: String) throws {
     for name in try PrivateFile.names(in: path) where Self.isKeyFile(name) && name != "\(used).age" {
-      guard unlink("\(path)/\(name)") == 0 else { throw VaultError(.cannotWrite, String(cString: strerror(errno))) }
+      guard unlink("\(path)/\(name)") == 0 else { throw VaultError(.cannotWrite, Errno.text) }
     }
   }
 

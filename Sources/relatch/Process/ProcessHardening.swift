@@ -1,6 +1,7 @@
 import CSystem
 import Glibc
 import Sodium
+import Vault
 
 /// What this process gives up at its start so that a secret in its memory stays there.
 ///
@@ -24,7 +25,7 @@ struct ProcessHardening: Sendable {
     // child, which gets its dumpable flag back at exec.
     var none = rlimit(rlim_cur: 0, rlim_max: 0)
     if setrlimit(__rlimit_resource_t(RLIMIT_CORE.rawValue), &none) != 0 || csystem_forbid_dumps() != 0 {
-      warnings.append("core dumps cannot be turned off: \(String(cString: strerror(errno)))")
+      warnings.append("core dumps cannot be turned off: \(Errno.text)")
     }
     inheritedMask = umask(0o077)
     // Ignored, so that a reader that goes away (`relatch rotate | head -1`) is an error to report after the log entry,

@@ -59,7 +59,7 @@ struct ProgramReplacement {
   func run(in folder: String? = nil, with variables: [SecretVariable] = []) throws -> Never {
     if let folder, chdir(folder) != 0 {
       throw Failure(
-        .notFound, "cannot work in \(Name.printable(folder)): \(String(cString: strerror(errno)))",
+        .notFound, "cannot work in \(Name.printable(folder)): \(Errno.text)",
         hint: "check that the folder is there")
     }
     ProcessHardening.applied.restoreForChild()
@@ -101,7 +101,7 @@ struct ProgramReplacement {
 
   private func cannotRun(_ number: Int32) -> Failure {
     Failure(
-      .notPermitted, "\(Name.printable(path)) cannot be run: \(String(cString: strerror(number)))",
+      .notPermitted, "\(Name.printable(path)) cannot be run: \(Errno.text(number))",
       hint: "it must be a program, or a script whose first line names its interpreter")
   }
 }

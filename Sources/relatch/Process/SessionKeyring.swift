@@ -1,6 +1,7 @@
 import CSystem
 import Glibc
 import Sodium
+import Vault
 
 /// What the kernel keeps for this login session, for a limited time: see keyrings(7). It ends with the session, with
 /// its time, or with `end`.
@@ -46,5 +47,5 @@ struct KeyringError: Error, Sendable, CustomStringConvertible {
   let number: Int32
   let attempt: String
 
-  var description: String { "cannot \(attempt): \(String(cString: strerror(number)))" }
+  var description: String { "cannot \(attempt): \(Errno.text(number))" }
 }

@@ -1,5 +1,6 @@
 import CSystem
 import Glibc
+import Vault
 
 /// The signals that concern a program beside this process, as input. A process makes only one of these and keeps it to
 /// its end.
@@ -19,7 +20,7 @@ struct SignalReports {
     var ends: [Int32] = [-1, -1]
     guard csystem_pipe(&ends) == 0 else {
       throw Failure(
-        .internalError, "cannot watch for signals: \(String(cString: strerror(errno)))",
+        .internalError, "cannot watch for signals: \(Errno.text)",
         hint: "raise the number of files that this process may open (ulimit -n)")
     }
     // A handler must never wait.

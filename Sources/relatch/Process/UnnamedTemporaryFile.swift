@@ -27,7 +27,7 @@ final class UnnamedTemporaryFile: Sendable {
       let count = piece.withUnsafeMutableBytes { pread(descriptor, $0.baseAddress, $0.count, offset) }
       if count < 0 && errno == EINTR { continue }
       guard count >= 0 else {
-        throw VaultError(.cannotRead, "a temporary file cannot be read: \(String(cString: strerror(errno)))")
+        throw VaultError(.cannotRead, "a temporary file cannot be read: \(Errno.text)")
       }
       if count == 0 { return }
       try body(piece.span.extracting(first: count).bytes)

@@ -1,4 +1,5 @@
 import Glibc
+import Vault
 
 /// Where syslog messages go: `/dev/log` or another socket by its path, or `udp://ADDRESS:PORT`.
 enum SyslogAddress: Hashable, Sendable {
@@ -84,5 +85,5 @@ struct SyslogError: Error, Hashable, CustomStringConvertible {
   /// The kernel's errno.
   let number: Int32
 
-  var description: String { String(cString: strerror(number)) }
+  var description: String { Errno.text(number) }
 }

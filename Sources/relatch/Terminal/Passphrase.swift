@@ -35,7 +35,7 @@ struct Passphrase: Sendable {
     if let descriptor, fcntl(descriptor, F_GETFD) < 0 {
       throw PassphraseError(
         .unreadable,
-        "cannot read the passphrase from descriptor \(descriptor): \(String(cString: strerror(errno)))")
+        "cannot read the passphrase from descriptor \(descriptor): \(Errno.text)")
     }
     file = ProcessEnvironment.value(of: "CREDENTIALS_DIRECTORY").map { $0 + "/relatch-passphrase" }
   }
@@ -53,7 +53,7 @@ struct Passphrase: Sendable {
       guard number == ENOENT else {
         throw Failure(
           .notPermitted,
-          "cannot read the passphrase from \(Name.printable(file)): \(String(cString: strerror(number)))",
+          "cannot read the passphrase from \(Name.printable(file)): \(Errno.text(number))",
           hint: "check the unit's LoadCredentialEncrypted=, and who runs it")
       }
     }
@@ -70,7 +70,7 @@ struct Passphrase: Sendable {
           if count < 0 && errno == EINTR { continue }
           guard count >= 0 else {
             throw PassphraseError(
-              .unreadable, "cannot read the passphrase from \(name): \(String(cString: strerror(errno)))")
+              .unreadable, "cannot read the passphrase from \(name): \(Errno.text)")
           }
           if count == 0 || buffer[initialized] == UInt8(ascii: "\n") { return }
           initialized += 1
@@ -136,7 +136,7 @@ struct Passphrase: Sendable {
     defer { signals.close() }
     var original = termios()
     guard tcgetattr(descriptor, &original) == 0 else {
-      throw PassphraseError(.noTerminal, "cannot turn off the terminal's echo: \(String(cString: strerror(errno)))")
+      throw PassphraseError(.noTerminal, "cannot turn off the terminal's echo: \(Errno.text)")
     }
     var quiet = original
     // What was typed before the prompt for a secret is not part of it and is flushed. Answers that are shown are not
@@ -144,7 +144,7 @@ struct Passphrase: Sendable {
     if !showing { quiet.c_lflag &= ~tcflag_t(ECHO | ECHOE | ECHOK | ECHONL) }
     quiet.c_lflag |= tcflag_t(ICANON | ISIG)
     guard tcsetattr(descriptor, showing ? TCSANOW : TCSAFLUSH, &quiet) == 0 else {
-      throw PassphraseError(.noTerminal, "cannot turn off the terminal's echo: \(String(cString: strerror(errno)))")
+      throw PassphraseError(.noTerminal, "cannot turn off the terminal's echo: \(Errno.text)")
     }
     // Flushing drops the rest of an overlong line, which the shell would otherwise show and run.
     defer { tcsetattr(descriptor, TCSAFLUSH, &original) }

@@ -1,4 +1,5 @@
 import Glibc
+import Vault
 
 /// Standard output or standard error, written with `write(2)`: bytes from guarded memory go to the kernel without
 /// passing through a `String` or a buffer, and a write that fails is an error, not a crash.
@@ -73,5 +74,5 @@ struct StreamError: Error, Equatable, Sendable, CustomStringConvertible {
 
   var exitCode: ExitCode { .cannotWrite }
 
-  var description: String { "cannot write \(stream): \(String(cString: strerror(number)))" }
+  var description: String { "cannot write \(stream): \(Errno.text(number))" }
 }
