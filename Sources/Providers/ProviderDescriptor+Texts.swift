@@ -3,13 +3,8 @@ package import Rotation
 
 // The texts about a kind of provider, all made from its descriptor.
 extension ProviderDescriptor {
-  /// Its line in a list of kinds.
-  package func line(width: Int) -> String {
-    id + String(repeating: " ", count: max(0, width - id.utf8.count)) + "  " + summary
-  }
-
   /// The facts about it, as questions and answers.
-  private var facts: [(question: String, answer: String)] {
+  package var facts: [(question: String, answer: String)] {
     [
       ("replacement", life.replacements.map(\.meaning).joined(separator: "; or, ")),
       ("secrets at once", life.secretsAtOnce.map(String.init) ?? "many"),
@@ -30,27 +25,14 @@ extension ProviderDescriptor {
     return life.replacements.contains(.cutOver) ? "\(usual); with cut-over it stays the same" : usual
   }
 
-  private func marked(_ setting: Setting) -> String {
+  /// What `setting` is for, and whether a rotation needs it.
+  package func marked(_ setting: Setting) -> String {
     setting.help + (setting.isRequiredToRotate ? " (needed to rotate)" : "")
   }
 
   /// Its settings for `add --help`, with those that a rotation does not need in brackets.
   package var settingsText: String {
     settings.map { $0.isRequiredToRotate ? $0.key : "[\($0.key)]" }.joined(separator: " ")
-  }
-
-  /// The text for a person at a terminal.
-  package var text: String {
-    var lines = ["\(id): \(summary)", ""]
-    let column = 2 + (facts.map(\.question.count).max() ?? 0)
-    lines += facts.map { $0.question + String(repeating: " ", count: column - $0.question.count) + $0.answer }
-    lines += ["", "settings:"]
-    let width = settings.map(\.key.utf8.count).max() ?? 0
-    lines += settings.map { setting in
-      "  \(setting.key)\(String(repeating: " ", count: width - setting.key.utf8.count))  \(marked(setting))"
-    }
-    lines += ["", "documents:"] + documents.map { "  \($0.title)\n    \($0.address)" }
-    return lines.joined(separator: "\n")
   }
 
   /// The generated part of its page, docs/providers/ID.md.

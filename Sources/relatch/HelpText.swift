@@ -8,7 +8,7 @@ enum HelpText {
     let column = 2 + (rows.map(\.word.count).max() ?? 0) + 2
     let blank = String(repeating: " ", count: column)
     return rows.map { row in
-      "  \(row.word)\(blank.dropFirst(2 + row.word.count))"
+      "  \(row.word)".padded(to: column)
         + lines(row.meaning, width - 1 - column).joined(separator: "\n" + blank)
     }.joined(separator: "\n")
   }

@@ -1,7 +1,6 @@
 import ArgumentParser
 import Audit
 import JSON
-import Storage
 import Vault
 
 struct ListCommand: AsyncParsableCommand {
@@ -78,11 +77,11 @@ extension CredentialListing {
 
 extension Credential {
   fileprivate func line(width: Int) -> String {
-    let padding = String(repeating: " ", count: max(0, width - name.utf8.count))
     let active = version(in: .active)
     let debts = debts.count
     let owed = transfer == nil ? "\(debts) owed" : debts == 0 ? "handed over" : "handed over, \(debts) owed"
-    return "\(name)\(padding)  \(provider)  version \(active?.number ?? 0) since \(active?.since.description ?? "-")"
+    let since = active?.since.description ?? "-"
+    return "\(name.padded(to: width))  \(provider)  version \(active?.number ?? 0) since \(since)"
       + (debts == 0 && transfer == nil ? "" : "  (\(owed))") + (leak == nil ? "" : "  (leaked)")
       + (policy.tags.isEmpty ? "" : "  tags \(policy.tags.joined(separator: ","))")
   }

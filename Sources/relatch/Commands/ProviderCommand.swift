@@ -80,3 +80,20 @@ struct ProviderAllowCommand: AsyncParsableCommand {
       text: "\(isNew ? "allowed" : "already allowed"): \(ProgramList.words(arguments))")
   }
 }
+
+extension ProviderDescriptor {
+  /// Its line in a list of kinds.
+  fileprivate func line(width: Int) -> String { id.padded(to: width) + "  " + summary }
+
+  /// The text for a person at a terminal.
+  fileprivate var text: String {
+    var lines = ["\(id): \(summary)", ""]
+    let column = 2 + (facts.map(\.question.count).max() ?? 0)
+    lines += facts.map { $0.question.padded(to: column) + $0.answer }
+    lines += ["", "settings:"]
+    let width = settings.map(\.key.count).max() ?? 0
+    lines += settings.map { "  \($0.key.padded(to: width))  \(marked($0))" }
+    lines += ["", "documents:"] + documents.map { "  \($0.title)\n    \($0.address)" }
+    return lines.joined(separator: "\n")
+  }
+}

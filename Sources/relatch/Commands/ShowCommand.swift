@@ -42,8 +42,7 @@ struct ShowCommand: AsyncParsableCommand {
       lines.append("rotation  \(journal.number) \(journal.machine.state.rawValue) since \(journal.latest)")
     }
     lines += credential.deliveries.map { delivery in
-      let word = delivery.settings.word
-      return word + String(repeating: " ", count: max(1, 10 - word.count)) + delivery.line(of: credential)
+      "\(delivery.settings.word) ".padded(to: 10) + delivery.line(of: credential)
     }
     try Report(options).result(credential.json, text: lines.joined(separator: "\n"))
   }

@@ -76,7 +76,7 @@ struct ChecklistPage {
       let steps = row.steps.joined(separator: ", ")
       if row.steps.count == 1 {
         let body = Self.wrapped(Diagnostics.printable(row.text), indent: column, columns)
-        text.append("  \(mark)  \(steps)\(String(repeating: " ", count: width - steps.count))  \(body)")
+        text.append("  \(mark)  \(steps.padded(to: width))  \(body)")
       } else {
         text.append(
           "  \(mark)  " + Self.wrapped("\(steps): \(Diagnostics.printable(row.text))", indent: margin, columns))
@@ -116,15 +116,15 @@ extension ChecklistLine.Verdict {
   }
 
   fileprivate func mark(coloured: Bool, width: Int) -> String {
-    let padding = String(repeating: " ", count: width - mark.count)
-    guard coloured else { return mark + padding }
+    let padded = mark.padded(to: width)
+    guard coloured else { return padded }
     let colour =
       switch self {
       case .ok: 32
       case .missing: 31
       case .cannotTell: 33
       }
-    return "\u{1B}[1;\(colour)m\(mark)\u{1B}[0m\(padding)"
+    return "\u{1B}[1;\(colour)m\(mark)\u{1B}[0m\(padded.dropFirst(mark.count))"
   }
 }
 

@@ -10,10 +10,14 @@ struct Table {
     let widths = (0..<columns).map { column in rows.map { column < $0.count ? $0[column].count : 0 }.max() ?? 0 }
     return rows.map { row in
       let cells = row.indices.map { column in
-        column == row.count - 1
-          ? row[column] : row[column] + String(repeating: " ", count: widths[column] - row[column].count)
+        column == row.count - 1 ? row[column] : row[column].padded(to: widths[column])
       }
       return cells.joined(separator: "  ")
     }.joined(separator: "\n")
   }
+}
+
+extension String {
+  /// With spaces at its end, so that it is at least `width` characters long.
+  func padded(to width: Int) -> String { self + String(repeating: " ", count: max(0, width - count)) }
 }
