@@ -110,7 +110,7 @@ struct DueCredentialsTests {
     try await vault.read { view in
       let credential = try view.credential("crm")
       let journal = try RotationJournal(view, of: credential)
-      let standing = Standing(
+      let standing = CredentialStatus(
         credential: credential, journal: journal, holder: nil, isReconciled: true, schedule: .unscheduled)
       let due = later + credential.policy.grace
       #expect(credential.debts.map(\.number) == [1] && journal?.machine.state == .failed)

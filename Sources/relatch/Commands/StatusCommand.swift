@@ -33,18 +33,18 @@ struct StatusCommand: AsyncParsableCommand {
       try view.requireIndexed(credential)
       let journal = try RotationJournal(view, of: credential)
       let isUnderWay = journal.map { !$0.machine.state.isFinal } ?? false
-      return Standing(
+      return CredentialStatus(
         credential: credential, journal: journal,
         holder: isUnderWay ? try view.runAtWork(on: credential, now: now, isGone: RunHolder.isGone) : nil,
         isReconciled: try view.restoration(unreconciled: credential) == nil,
         schedule: try RotationSchedule.system.standing(of: credential, journal: journal, in: view, now: now))
     } use: { page in
-      let standings = page.found
-      try report.results(standings, json: { $0.json(now) }, text: { $0.text(now) })
+      let statuses = page.found
+      try report.results(statuses, json: { $0.json(now) }, text: { $0.text(now) })
       failed = report.failures(page.failures) ?? failed
-      isEmpty = isEmpty && standings.isEmpty && failed == nil
-      hasFailedDelivery = hasFailedDelivery || standings.contains(where: \.hasFailedDelivery)
-      hasOverdueDebt = hasOverdueDebt || standings.contains { $0.hasOverdueDebt(now) }
+      isEmpty = isEmpty && statuses.isEmpty && failed == nil
+      hasFailedDelivery = hasFailedDelivery || statuses.contains(where: \.hasFailedDelivery)
+      hasOverdueDebt = hasOverdueDebt || statuses.contains { $0.hasOverdueDebt(now) }
     }
     if isEmpty { try noteNone(report) }
     if names.isEmpty && tag == nil { try await reportWitnesses(vault, places.witnessRecords, report) }
@@ -98,7 +98,7 @@ extension RotationSchedule.Standing {
 }
 
 /// One credential and its newest rotation.
-struct Standing: Sendable {
+struct CredentialStatus: Sendable {
   let credential: Credential
   let journal: RotationJournal?
   /// Who is at work on it now, as far as is known; nil if nobody is.
@@ -200,7 +200,7 @@ struct Standing: Sendable {
     }
     if let underWay, let journal {
       lines.append(
-        "  rotation \(journal.number) is \(underWay.standing) since \(journal.latest)"
+        "  rotation \(journal.number) is \(underWay.clause) since \(journal.latest)"
           + (holder == nil && credential.canRotate ? ": `relatch rotate \(credential.name)` continues it" : ""))
     }
     return lines.joined(separator: "\n")
@@ -276,7 +276,7 @@ extension Credential {
 
 extension RotationState {
   /// Where a rotation is, as a clause that `since` may follow.
-  fileprivate var standing: String {
+  fileprivate var clause: String {
     switch self {
     case .ready: "begun, with nothing asked of the provider,"
     case .deleted: "under way, the replaced pair deleted and not seen to be refused,"
