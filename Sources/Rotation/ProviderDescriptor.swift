@@ -86,9 +86,9 @@ package struct ProviderDescriptor: Sendable {
   /// Fails unless every key of `settings` is known.
   package func checkKeys(_ settings: [String: String]) throws(ProviderError) {
     let known = self.settings.map(\.key)
-    if let stranger = settings.keys.filter({ !known.contains($0) }).min() {
+    if let unknown = settings.keys.filter({ !known.contains($0) }).min() {
       throw ProviderError(
-        .configuration, "provider \(id) has no setting \"\(stranger)\"",
+        .configuration, "provider \(id) has no setting \"\(unknown)\"",
         hint: "its settings are \(known.joined(separator: ", "))")
     }
   }

@@ -59,7 +59,7 @@ extension RotationRun {
         // It was adopted before, and what came after that failed.
         return try await endLeak()
       }
-      try requireStranger(seen)
+      try requireForeign(seen)
       if givenUp == nil { try requireSuperseded(seen) }
       made = try await primary(seen, offered)
     }
@@ -151,7 +151,7 @@ extension RotationRun {
     }
   }
 
-  private func requireStranger(_ seen: Observation) throws {
+  private func requireForeign(_ seen: Observation) throws {
     guard let (number, _) = pairs.first(where: { seen.primary.matches($0.value) }) else { return }
     guard credential.version(in: .staged) == nil else { throw isUnderWay }
     guard number != activeNumber else {

@@ -72,7 +72,7 @@ extension RotationRun {
   func deliverActive(again: Bool = false, filesOnly: Bool = false) async throws -> [DeliveryShortfall] {
     let waiting = (again ? credential.receivers : credential.undelivered).filter { !filesOnly || $0.isFile }
     guard !waiting.isEmpty else { return [] }
-    let strangers = try await unapprovedDeliveries()
+    let unapproved = try await unapprovedDeliveries()
     if pairs[activeNumber] == nil { try await openPairs() }
     let (version, pair) = try pair(in: .active)
     var shortfalls: [DeliveryShortfall] = []
@@ -85,8 +85,8 @@ extension RotationRun {
         continue
       }
       do {
-        let stranger = strangers[delivery.name]
-        try await hand(pair, version, to: delivery, forgetting: isToForget, refusing: stranger)
+        let refusal = unapproved[delivery.name]
+        try await hand(pair, version, to: delivery, forgetting: isToForget, refusing: refusal)
         isToForget = false
       } catch is Removed {
         continue
@@ -94,7 +94,7 @@ extension RotationRun {
         isToForget = false
         shortfalls.append(DeliveryShortfall(name: delivery.name, error: error))
         // A sink that is refused gets nothing any more, so no hook waits for it.
-        if delivery.isFile, strangers[delivery.name] == nil { hasAllFiles = false }
+        if delivery.isFile, unapproved[delivery.name] == nil { hasAllFiles = false }
       }
     }
     return shortfalls
@@ -109,7 +109,7 @@ extension RotationRun {
   /// With `forgetting`, the intent also forgets what arrived before, so that whatever happens to this run, everything
   /// is delivered again. With `refusing`, the attempt fails with that error, and is counted like any other.
   private func hand(
-    _ pair: Pair, _ version: UInt64, to delivery: DeliveryRecord, forgetting: Bool, refusing stranger: VaultError?
+    _ pair: Pair, _ version: UInt64, to delivery: DeliveryRecord, forgetting: Bool, refusing refusal: VaultError?
   ) async throws {
     let fields: [String: JSONValue] = [
       "delivery": .string(delivery.name), "version": .integer(Int(clamping: version)),
@@ -122,7 +122,7 @@ extension RotationRun {
       return try change.save(credential, .deliveryIntended, fields)
     }
     do {
-      if let stranger { throw DeliveryError(.unusable, stranger.description, hint: stranger.hint) }
+      if let refusal { throw DeliveryError(.unusable, refusal.description, hint: refusal.hint) }
       // A file is put in its place only while the lease is held.
       let keepAlive = delivery.isFile ? keepAlive : patientKeepAlive
       try await runner.delivery.hand(pair, to: delivery, occasion, known: Array(pairs.values), keepAlive: keepAlive)
@@ -163,13 +163,13 @@ extension RotationRun {
   private func unapprovedDeliveries() async throws -> [String: VaultError] {
     let credential = credential
     return try await runner.vault.read { view in
-      var strangers: [String: VaultError] = [:]
+      var unapproved: [String: VaultError] = [:]
       for delivery in credential.deliveries {
         do { try view.requireOwners(delivery, of: credential) } catch let error as VaultError {
-          strangers[delivery.name] = error
+          unapproved[delivery.name] = error
         }
       }
-      return strangers
+      return unapproved
     }
   }
 

@@ -41,7 +41,7 @@ extension RotationRun {
   /// done only for a pair that was not known then.
   @discardableResult
   func seeNeighbours(beside seen: Observation, isAgain: Bool = false) async throws -> Observation {
-    guard provider.replacement == .overlap, seen.others.contains(where: isStranger) else { return seen }
+    guard provider.replacement == .overlap, seen.others.contains(where: isForeign) else { return seen }
     let (own, places) = (credential, provider.placeSettings)
     let others = try await runner.vault.read { view in
       // A damaged record is reported where that credential is asked for.
@@ -72,7 +72,7 @@ extension RotationRun {
       }
     }
     neighbours = found
-    let isHidden = seen.others.contains { isStranger($0) && $0.sharesClientID && $0.clientSecret == nil }
+    let isHidden = seen.others.contains { isForeign($0) && $0.sharesClientID && $0.clientSecret == nil }
     let theirs = found.filter { theirs in !pairs.values.contains { $0.isSame(as: theirs.pair) } }
     guard isHidden, hasNew, !theirs.isEmpty else { return seen }
     let known = theirs.reduce(knownPairs) { known, theirs in
@@ -83,13 +83,13 @@ extension RotationRun {
     }
   }
 
-  func isStranger(_ other: ObservedPair) -> Bool {
+  func isForeign(_ other: ObservedPair) -> Bool {
     !isOurs(other) && !other.isOrphaned && other.place != .expired
   }
 
   /// The other credential's pair that `other` is; nil if it is ours, or if no opened pair matches.
   func neighbour(_ other: ObservedPair) -> NeighboursPair? {
-    guard isStranger(other) else { return nil }
+    guard isForeign(other) else { return nil }
     return neighbours.first { $0.isSeen(as: other) }
   }
 

@@ -25,7 +25,7 @@ extension RotationRun {
     let (active, activePair) = try pair(in: .active)
     if seen.primary.matches(activePair) {
       try await requireNoNewerPair(seen, restoration.last, active)
-      try requireStrangersShown(restoration.last, active)
+      try requireForeignShown(restoration.last, active)
       try await markReconciled(restoration.number, active)
       return nil
     }
@@ -70,7 +70,7 @@ extension RotationRun {
   }
 
   /// If the provider shows nothing that the vault does not know, a person has to say that there is nothing.
-  private func requireStrangersShown(_ last: Timestamp, _ active: UInt64) throws {
+  private func requireForeignShown(_ last: Timestamp, _ active: UInt64) throws {
     guard !provider.showsUnknownPairs else { return }
     throw RotationError(
       .foreignPrimary,

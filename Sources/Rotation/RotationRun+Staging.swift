@@ -129,7 +129,7 @@ extension RotationRun {
     var latest = seen
     for other in seen.others where !other.handle.isEmpty && mayCutOff(other) {
       // Another run may have saved it since: it is in use there before long.
-      if isStranger(other) {
+      if isForeign(other) {
         latest = try await seeNeighbours(beside: latest, isAgain: true)
         guard let now = latest.others.first(where: { $0.handle == other.handle }), mayCutOff(now) else { continue }
       }
@@ -137,10 +137,10 @@ extension RotationRun {
       try await keepLease()
       do { try await provider.delete(handle: other.handle, seen) } catch {
         guard error.code == .notFound else { throw error }
-        if isStranger(other) { missed.append(other) }
+        if isForeign(other) { missed.append(other) }
         continue
       }
-      if isStranger(other) { try await logCutOff(other, cutOffReason) }
+      if isForeign(other) { try await logCutOff(other, cutOffReason) }
     }
     if !missed.isEmpty { try await noteUnfound(missed) }
     return hasDeleted
@@ -152,8 +152,8 @@ extension RotationRun {
   /// be unknown yet to the server that was asked. What is urgent does not wait for it; `cutOffUnfound` tries again.
   private func noteUnfound(_ missed: [ObservedPair]) async throws {
     for other in try await look().others
-    where unfound[other.handle] == nil && isStranger(other) && missed.contains(where: { $0.handle == other.handle }) {
-      try await logStranger(.pairNotCutOff, other, cutOffReason)
+    where unfound[other.handle] == nil && isForeign(other) && missed.contains(where: { $0.handle == other.handle }) {
+      try await logForeign(.pairNotCutOff, other, cutOffReason)
       unfound[other.handle] = cutOffReason
     }
   }
@@ -165,7 +165,7 @@ extension RotationRun {
       var trouble: ProviderError?
       do {
         let seen = try await seeNeighbours(beside: look())
-        let left = seen.others.filter { unfound[$0.handle] != nil && isStranger($0) && neighbour($0) == nil }
+        let left = seen.others.filter { unfound[$0.handle] != nil && isForeign($0) && neighbour($0) == nil }
         unfound = unfound.filter { handle, _ in left.contains { $0.handle == handle } }
         for other in left {
           guard let reason = unfound[other.handle] else { continue }
@@ -191,11 +191,11 @@ extension RotationRun {
 
   /// Logs that a pair was deleted which the vault does not have: it may be the trace of whoever made it.
   func logCutOff(_ other: ObservedPair, _ reason: String) async throws {
-    try await logStranger(.pairCutOff, other, reason)
+    try await logForeign(.pairCutOff, other, reason)
     unfound[other.handle] = nil
   }
 
-  private func logStranger(_ event: EventName, _ other: ObservedPair, _ reason: String) async throws {
+  private func logForeign(_ event: EventName, _ other: ObservedPair, _ reason: String) async throws {
     let now = now
     let name = name
     let fields = other.traces.merging(["reason": .string(reason)]) { $1 }

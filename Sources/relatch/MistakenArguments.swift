@@ -6,7 +6,7 @@ struct MistakenArguments {
   /// The verbs that were recognised, as in `log`, `witness`, `add`; empty for the program itself.
   let verbs: [String]
   /// The first word that should be a verb and is not; nil if there is no such word.
-  private let stranger: String?
+  private let unknown: String?
   /// The verbs that are valid in its place.
   private let known: [String]
   private let rest: [String]
@@ -25,7 +25,7 @@ struct MistakenArguments {
     verbs = found
     known = names
     rest = Array(words.dropFirst(found.count))
-    stranger = names.isEmpty ? nil : rest.first.flatMap { $0.hasPrefix("-") ? nil : $0 }
+    unknown = names.isEmpty ? nil : rest.first.flatMap { $0.hasPrefix("-") ? nil : $0 }
   }
 
   /// Says where to read what the verb takes.
@@ -36,12 +36,12 @@ struct MistakenArguments {
 
   /// The failure for a word that should be a verb and is not; nil if there is none.
   var unknownVerb: Failure? {
-    guard let stranger else { return nil }
+    guard let unknown else { return nil }
     let path = (["relatch"] + verbs).joined(separator: " ")
-    let near = known.filter { stranger.isNear($0) }.min { stranger.distance(to: $0) < stranger.distance(to: $1) }
+    let near = known.filter { unknown.isNear($0) }.min { unknown.distance(to: $0) < unknown.distance(to: $1) }
     let meant = near.map { "did you mean `\(path) \($0)`? " } ?? ""
     return Failure(
-      .usage, "\(path) has no command \(Name.printable(stranger))",
+      .usage, "\(path) has no command \(Name.printable(unknown))",
       hint: meant + (verbs.isEmpty ? help : "it has \(known.joined(separator: ", "))"))
   }
 

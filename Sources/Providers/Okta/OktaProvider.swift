@@ -135,12 +135,12 @@ package struct OktaProvider: ProviderKind, TokenIssuer {
         place: .replaced, handle: secret.id, clientID: clientID,
         clientSecret: try SharedSecret(copying: pair.clientSecret), expires: nil, sharesClientID: true)
     }
-    let strangers = seen.left.filter { left in !doubtful.contains { $0.secret.id == left.id } }.map { secret in
+    let foreign = seen.left.filter { left in !doubtful.contains { $0.secret.id == left.id } }.map { secret in
       ObservedPair(
         place: .staged, handle: secret.id, clientID: clientID, clientSecret: secret.text, expires: nil,
         sharesClientID: true)
     }
-    return Observation(consumer: org.host, primary: primary, others: seen.others + asleep + strangers)
+    return Observation(consumer: org.host, primary: primary, others: seen.others + asleep + foreign)
   }
 
   /// Fails unless these pairs belong to the application. In another application, the secret left over would be somebody

@@ -80,7 +80,7 @@ package struct OpenBaoAppRoleProvider: ProviderKind, AdministratorGranter {
           + " or has ended",
         step: .primary)
     }
-    for accessor in try await strangers(beside: accessors, known) {
+    for accessor in try await foreign(beside: accessors, known) {
       guard try await isMarked(accessor, known) else { continue }
       others.append(
         ObservedPair(
@@ -94,22 +94,22 @@ package struct OpenBaoAppRoleProvider: ProviderKind, AdministratorGranter {
   /// so could keep the known ones from being ended. So a list that is too long, or larger than one answer holds, stops
   /// only a run that looks for a secret-id that it requested. After a leak it stops no run, and then even a list that
   /// is refused stops none. An outage is waited out, because after a restore it would hide what is in use.
-  private func strangers(beside known: Set<String>, _ pairs: KnownPairs) async throws(ProviderError) -> [String] {
+  private func foreign(beside known: Set<String>, _ pairs: KnownPairs) async throws(ProviderError) -> [String] {
     var listed: [String]?
     do { listed = try await list() } catch
       where pairs.hasLeak && !error.isTransient || error.code == .malformed && error.status == nil
     {}
-    let strangers = listed?.filter { !known.contains($0) }
-    if let strangers, strangers.count <= Self.maximumUnknownSecretIDs { return strangers }
+    let foreign = listed?.filter { !known.contains($0) }
+    if let foreign, foreign.count <= Self.maximumUnknownSecretIDs { return foreign }
     guard !pairs.isStaging || pairs.hasLeak else {
-      let number = strangers.map { "\($0.count) other secret-ids" } ?? "more other secret-ids than one answer holds"
+      let number = foreign.map { "\($0.count) other secret-ids" } ?? "more other secret-ids than one answer holds"
       throw ProviderError(
         .configuration,
         "role \(role) has \(number), too many to look at each: one that this credential asked for may be among them",
         hint: "destroy those that nobody uses, or give this credential a role of its own")
     }
     // Ending a leaked secret-id waits for none of them.
-    return pairs.hasLeak ? [] : Array(strangers?.prefix(Self.maximumUnknownSecretIDs) ?? [])
+    return pairs.hasLeak ? [] : Array(foreign?.prefix(Self.maximumUnknownSecretIDs) ?? [])
   }
 
   /// Whether the secret-id of `accessor`, which is not the vault's, was made for this credential.

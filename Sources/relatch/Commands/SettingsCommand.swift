@@ -276,9 +276,9 @@ extension ProviderKind {
   /// Throws a usage failure unless the provider has a setting for each of `keys`.
   fileprivate static func requireKnown(_ keys: some Collection<String>) throws {
     let known = descriptor.settings.map(\.key)
-    guard let stranger = keys.filter({ !known.contains($0) }).min() else { return }
+    guard let unknown = keys.filter({ !known.contains($0) }).min() else { return }
     throw Failure(
-      .usage, "provider \(descriptor.id) has no setting \(Name.printable(stranger))",
+      .usage, "provider \(descriptor.id) has no setting \(Name.printable(unknown))",
       hint: "its settings are \(known.joined(separator: ", ")): `relatch provider show \(descriptor.id)`")
   }
 }

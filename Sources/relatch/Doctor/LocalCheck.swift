@@ -92,8 +92,8 @@ extension LocalCheck {
       RotationFinding(
         .delivery, .obstacle, "\(problem.name) cannot work: \(problem.error)", hint: problem.error.hint)
     }
-    let strangers = subject.strangers.map { RotationFinding(.delivery, .obstacle, $0.description, hint: $0.hint) }
-    guard obstacles.isEmpty, strangers.isEmpty, !deliveries.isEmpty else { return strangers + obstacles }
+    let unapproved = subject.unapproved.map { RotationFinding(.delivery, .obstacle, $0.description, hint: $0.hint) }
+    guard obstacles.isEmpty, unapproved.isEmpty, !deliveries.isEmpty else { return unapproved + obstacles }
     return [RotationFinding(.delivery, .ok, "each of \(deliveries.count) sinks and hooks can be delivered to")]
   }
 }

@@ -14,7 +14,7 @@ struct PlanSubject: Sendable {
   /// The live run that is working on it; nil if none is.
   let holder: String?
   /// The errors of sinks and hooks that no present owner has added as they are.
-  let strangers: [VaultError]
+  let unapproved: [VaultError]
   let logSize: UInt64
 
   init(_ credential: Credential, in view: VaultView, _ places: Places, logSize: UInt64, now: Timestamp) throws {
@@ -25,10 +25,10 @@ struct PlanSubject: Sendable {
     standing = try RotationSchedule.system.standing(of: credential, journal: journal, in: view, now: now)
     restoration = try view.restoration(unreconciled: credential)
     holder = try view.runAtWork(on: credential, now: now, isGone: RunHolder.isGone)
-    var strangers: [VaultError] = []
+    var unapproved: [VaultError] = []
     for delivery in credential.deliveries {
-      do { try view.requireOwners(delivery, of: credential) } catch let error as VaultError { strangers.append(error) }
+      do { try view.requireOwners(delivery, of: credential) } catch let error as VaultError { unapproved.append(error) }
     }
-    self.strangers = strangers
+    self.unapproved = unapproved
   }
 }
