@@ -8,17 +8,8 @@ import Vault
 struct AppointmentTests {
   private let schedule = RotationSchedule { TimeZoneRules(named: $0) }
 
-  private func credential(_ policy: [String: String], name: String = "crm") throws -> Credential {
-    var rules = Policy()
-    for (key, value) in policy { try rules.set(key, to: value) }
-    let id = try #require(Identifier("00112233445566778899aabbccddeeff"))
-    return Credential(
-      id: id, name: name, provider: "salesforce", settings: [:], policy: rules, admin: name,
-      keyID: String(repeating: "0", count: 32), created: try minute("2026-01-01T00:00"))
-  }
-
   private func rotated(_ name: String, at time: String) throws -> Credential {
-    var partner = try credential([:], name: name)
+    var partner = try scheduledCredential([:], name: name)
     _ = try partner.addStaged(handle: nil, expires: nil, now: minute(time))
     try partner.promoteStaged(now: minute(time))
     return partner
@@ -29,14 +20,14 @@ struct AppointmentTests {
     overdue: String, sourceLocation: SourceLocation = #_sourceLocation
   ) throws {
     let found = schedule.appointment(
-      for: try credential(["max-age": "90d"].merging(policy) { $1 }), journal: journal, partners: partners)
+      for: try scheduledCredential(["max-age": "90d"].merging(policy) { $1 }), journal: journal, partners: partners)
     let expected = RotationSchedule.Appointment(begins: try minute(begins), overdue: try minute(overdue))
     #expect(found == expected, sourceLocation: sourceLocation)
   }
 
   @Test("without a maximum age there is no appointment")
   func unscheduled() throws {
-    #expect(schedule.appointment(for: try credential([:]), journal: nil, partners: []) == nil)
+    #expect(schedule.appointment(for: try scheduledCredential([:]), journal: nil, partners: []) == nil)
   }
 
   @Test("without a window a pair is overdue an hour after it is due")
@@ -44,7 +35,7 @@ struct AppointmentTests {
 
   @Test("a pair that was made in the future is overdue now: its age is not known, and no schedule finds it")
   func misdated() throws {
-    let credential = try credential(["max-age": "90d"])
+    let credential = try scheduledCredential(["max-age": "90d"])
     func overdue(_ time: String) throws -> Timestamp? {
       try schedule.appointment(for: credential, journal: nil, partners: [], now: minute(time))?.overdue
     }
@@ -67,7 +58,7 @@ struct AppointmentTests {
   func leaked() throws {
     let partner = try rotated("a", at: "2026-04-01T01:10")
     for policy in [["window": "sat 01:00-02:00"], ["window": "sat 01:00-02:00", "max-age": "90d"], [:]] {
-      var leaked = try credential(policy)
+      var leaked = try scheduledCredential(policy)
       leaked.noteLeak(incident: "x", version: 1, now: try minute("2026-04-01T12:00"))
       let found = schedule.appointment(for: leaked, journal: nil, partners: [partner])
       let expected = RotationSchedule.Appointment(
@@ -91,7 +82,7 @@ struct AppointmentTests {
 
   @Test("a partner that was never rotated uses no window")
   func newPartner() throws {
-    var partner = try credential([:], name: "new")
+    var partner = try scheduledCredential([:], name: "new")
     partner.policy.maxAge = nil
     try expect(["max-age": "1h"], partners: [partner], begins: "2026-01-01T01:00", overdue: "2026-01-01T02:00")
   }

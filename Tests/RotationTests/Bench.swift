@@ -98,6 +98,13 @@ final class Bench: Sendable {
     }
   }
 
+  /// The whole log.
+  func events() async throws -> [LogEntry] {
+    try await store.read { transaction in
+      try (0..<AuditLog.size(in: transaction)).map { try AuditLog.entry(at: $0, in: transaction) }
+    }
+  }
+
   /// The events of rotation `number`, in order.
   func journal(_ number: UInt64) async throws -> [LogEntry] {
     try await store.read { transaction in

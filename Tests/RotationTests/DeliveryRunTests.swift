@@ -80,12 +80,6 @@ struct DeliveryRunTests {
     return (bench, delivery)
   }
 
-  private func log(_ bench: Bench) async throws -> [LogEntry] {
-    try await bench.store.read { transaction in
-      try (0..<AuditLog.size(in: transaction)).map { try AuditLog.entry(at: $0, in: transaction) }
-    }
-  }
-
   @Test("asks first, delivers after it has verified, files before hooks, and logs each delivery before and after")
   func order() async throws {
     let (bench, delivery) = try await bench()
@@ -101,7 +95,7 @@ struct DeliveryRunTests {
     }
     #expect(delivery.calls == ["ask before 1", "file id-2 2 1", "other id-2 2 1", "hook id-2 2 1"])
     #expect(try await bench.credential().undelivered == [])
-    let events = try await log(bench).map(\.event)
+    let events = try await bench.events().map(\.event)
     let verified = try #require(events.firstIndex(of: "rotation.verified"))
     let pair = ["delivery.intended", "delivery.done"]
     #expect(Array(events[(verified + 1)...]) == pair + pair + pair)
@@ -129,7 +123,7 @@ struct DeliveryRunTests {
     #expect(delivery.calls.count == delivered)
     let tried = try await bench.credential().undelivered.filter(\.isFile).map(\.attempts)
     #expect(tried.allSatisfy { $0 > 3 })
-    #expect(try await log(bench).last?.details["reason"] == "foreign-primary")
+    #expect(try await bench.events().last?.details["reason"] == "foreign-primary")
   }
 
   @Test("finishes although a sink fails: hooks wait for the sink, and later runs deliver only what is missing")
@@ -143,9 +137,9 @@ struct DeliveryRunTests {
     #expect(shortfalls.map(\.name) == ["file", "hook"] && shortfalls.map(\.error.code) == [.failed, .waits])
     #expect(try await bench.state() == .owed)
     #expect(delivery.calls == ["ask before 1", "file id-2 2 1", "other id-2 2 1"])
-    let failed = try #require(try await log(bench).last)
+    let failed = try #require(try await bench.events().last)
     #expect(failed.event == "delivery.done", "the other sink's")
-    let entry = try #require(try await log(bench).first { $0.event == "delivery.failed" })
+    let entry = try #require(try await bench.events().first { $0.event == "delivery.failed" })
     #expect(entry.details["delivery"] == "file" && entry.details["version"] == 2 && entry.details["reason"] == "failed")
     #expect(!String(decoding: entry.bytes, as: UTF8.self).contains("words"))
     var record = try await bench.credential().deliveries[1]

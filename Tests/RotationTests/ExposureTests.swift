@@ -16,12 +16,7 @@ struct ExposureTests {
   private let ended = moment("2026-01-01T12:00:00.000Z")
 
   private func credential(_ policy: [String: String]) throws -> Credential {
-    var rules = Policy()
-    for (key, value) in policy { try rules.set(key, to: value) }
-    let id = try #require(Identifier("00112233445566778899aabbccddeeff"))
-    var credential = Credential(
-      id: id, name: "crm", provider: "fake", settings: [:], policy: rules, admin: "crm",
-      keyID: String(repeating: "0", count: 32), created: moment("2026-01-01T00:00:00.000Z"))
+    var credential = try scheduledCredential(policy)
     credential.expose(to: "bob", now: ended)
     return credential
   }

@@ -101,11 +101,3 @@ struct LeakAheadTests {
       try await other.vault.read { try $0.disagreements(with: IncidentHistory($0).parts) } == ["crm"])
   }
 }
-
-extension Bench {
-  func events() async throws -> [LogEntry] {
-    try await store.read { transaction in
-      try (0..<AuditLog.size(in: transaction)).map { try AuditLog.entry(at: $0, in: transaction) }
-    }
-  }
-}

@@ -24,12 +24,6 @@ struct LeakRunTests {
     return (bench, delivery)
   }
 
-  private func events(_ bench: Bench) async throws -> [LogEntry] {
-    try await bench.store.read { transaction in
-      try (0..<AuditLog.size(in: transaction)).map { try AuditLog.entry(at: $0, in: transaction) }
-    }
-  }
-
   private func fail(_ calls: String..., in bench: Bench) {
     bench.provider.state.withLock { state in
       state.trouble = { call throws(ProviderError) in
@@ -55,7 +49,7 @@ struct LeakRunTests {
     fail(in: bench)
     #expect(try await bench.run(.resume) == .settled(active: 2))
     #expect(delivery.calls == ["file id-2 2 0"])
-    let names = try await events(bench).map(\.event)
+    let names = try await bench.events().map(\.event)
     #expect(
       try #require(names.firstIndex(of: "rotation.refused")) < #require(names.firstIndex(of: "delivery.intended")))
   }
@@ -100,7 +94,7 @@ struct LeakRunTests {
     #expect(try await bench.run(Self.leak(upTo: 1 << 40)) == .settled(active: 2))
     let credential = try await bench.credential()
     #expect(credential.leak == nil && credential.versions.map(\.stage) == [.retired, .active])
-    #expect(try await events(bench).first { $0.event == "credential.leaked" }?.version == 1)
+    #expect(try await bench.events().first { $0.event == "credential.leaked" }?.version == 1)
   }
 
   @Test("in a restored vault is noted before the comparison, and ends if the backup's rotation had gone on")
@@ -153,7 +147,7 @@ struct LeakRunTests {
     }
     #expect(try await bench.run(Self.leak()) == .settled(active: 3))
     #expect(bench.provider.state.withLock { $0.refused } == ["id-1", "id-2"])
-    let intended = try await events(bench).last { $0.event == "rotation.stage.intended" }
+    let intended = try await bench.events().last { $0.event == "rotation.stage.intended" }
     #expect(intended?.details["cut_off"] == "replaced" && intended?.details["accepted"] == 2)
     #expect(try await bench.credential().leak == nil)
   }
@@ -191,7 +185,7 @@ struct LeakRunTests {
     }
     fail("grant id-3", "stage", "delete", in: bench)
     let adopted = await bench.code(.adopt(OfferedPair(try FakeProvider.pair("id-2"))))
-    let events = try await events(bench)
+    let events = try await bench.events()
     #expect(
       events.contains { $0.event == "rotation.discarded" && $0.details["reason"] == "adopted" }, "\(adopted as Any)")
     #expect(try await bench.vault.read { try IncidentHistory($0).parts }.first?.owed.contains(2) == true)
@@ -228,7 +222,7 @@ struct LeakRunTests {
     #expect(try await bench.run(Self.leak()) == .settled(active: 2))
     #expect(bench.provider.state.withLock { $0.primary } == "id-2")
     #expect(bench.provider.calls.contains("delete handle-id-9"))
-    let lost = try await events(bench).last { $0.event == "rotation.stage.lost" }
+    let lost = try await bench.events().last { $0.event == "rotation.stage.lost" }
     #expect(lost?.details["reason"] == "leaked")
   }
 
@@ -275,7 +269,7 @@ struct LeakRunTests {
     // A member who may overtakes the run; the step that does so names whom it overtook, whatever comes of it.
     fail("observe", in: bench)
     #expect(await bench.code(Self.leak()) == .provider(.unreachable))
-    let note = try await events(bench).last { $0.event == "credential.leaked" }
+    let note = try await bench.events().last { $0.event == "credential.leaked" }
     #expect(note?.details["overtook"] == "routine")
     #expect(try await bench.credential().leak != nil)
   }
@@ -430,7 +424,7 @@ struct LeakRunTests {
     #expect(delivery.calls == ["file id-3 3 1"])
     let credential = try await bench.credential()
     #expect(credential.leak != nil && credential.version(2)?.stage == .previous)
-    #expect(try await events(bench).last { $0.event == "rotation.discarded" }?.details["reason"] == "owed")
+    #expect(try await bench.events().last { $0.event == "rotation.discarded" }?.details["reason"] == "owed")
     let parts = try await bench.vault.read { try IncidentHistory($0).parts }
     #expect(parts.first?.owed.contains(2) == true)
     #expect(try await bench.vault.read { try $0.disagreements(with: parts) } == [])
@@ -525,7 +519,7 @@ struct LeakRunTests {
     }
     #expect(try await bench.run(Self.leak()) == .settled(active: 2))
     #expect(delivery.calls == ["file id-2 2 1", "file id-2 2 0"])
-    let log = try await events(bench)
+    let log = try await bench.events()
     let refused = try #require(log.first { $0.event == "rotation.refused" })
     let forgotten = try #require(log.first { $0.event == "delivery.failed" && $0.details["reason"] == "overtaken" })
     let done = try #require(log.last { $0.event == "delivery.done" })
@@ -618,7 +612,7 @@ struct LeakRunTests {
     #expect(code == (isThere ? .outstanding : nil))
     #expect(system.state.withLock(\.accepted) == (isThere ? ["id-9", "id-2"] : ["id-2"]))
     #expect(try await bench.credential().leak == nil, "what leaked does not wait for it")
-    let told = try await events(bench).map(\.event).filter { $0.hasPrefix("pair.") && $0.hasSuffix("cut-off") }
+    let told = try await bench.events().map(\.event).filter { $0.hasPrefix("pair.") && $0.hasSuffix("cut-off") }
     #expect(told == [[], ["pair.not-cut-off", "pair.cut-off"], ["pair.not-cut-off"]][min(answers, 2)])
     let moments = try await bench.vault.read { try IncidentHistory($0).parts.flatMap(\.moments) }
     #expect(moments.map(\.entry.event).filter(told.contains) == told, "the incident tells it")

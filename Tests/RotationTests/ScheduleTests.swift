@@ -10,24 +10,15 @@ struct ScheduleTests {
   private let schedule = RotationSchedule { TimeZoneRules(named: $0) }
   private let added = moment("2026-01-01T00:00:00.000Z")
 
-  private func credential(_ policy: [String: String], name: String = "crm") throws -> Credential {
-    var rules = Policy()
-    for (key, value) in policy { try rules.set(key, to: value) }
-    let id = try #require(Identifier("00112233445566778899aabbccddeeff"))
-    return Credential(
-      id: id, name: name, provider: "salesforce", settings: [:], policy: rules, admin: name,
-      keyID: String(repeating: "0", count: 32),
-      created: added)
-  }
-
   @Test("nothing is due without a maximum age")
   func unscheduled() throws {
-    #expect(schedule.standing(of: try credential([:]), journal: nil, partners: { [] }, now: added) == .unscheduled)
+    let credential = try scheduledCredential([:])
+    #expect(schedule.standing(of: credential, journal: nil, partners: { [] }, now: added) == .unscheduled)
   }
 
   @Test("a pair is due when it reaches its maximum age, and not a moment before")
   func age() throws {
-    let credential = try credential(["max-age": "90d"])
+    let credential = try scheduledCredential(["max-age": "90d"])
     let due = moment("2026-04-01T00:00:00.000Z")
     let before = schedule.standing(
       of: credential, journal: nil, partners: { [] }, now: Timestamp(milliseconds: due.milliseconds - 1))
@@ -38,7 +29,7 @@ struct ScheduleTests {
   @Test("a pair that expires is due a quarter of its life before its end, at most 30 days, or at its maximum age")
   func ending() throws {
     func standing(_ days: Int64, _ policy: [String: String] = [:], at day: Int64) throws -> RotationSchedule.Standing {
-      var credential = try credential(policy)
+      var credential = try scheduledCredential(policy)
       credential.setExpiry(of: 1, added + .seconds(days * 86_400))
       return schedule.standing(of: credential, journal: nil, partners: { [] }, now: added + .seconds(day * 86_400))
     }
@@ -118,7 +109,7 @@ struct ScheduleTests {
 
   @Test("jitter brings the moment forward by the same share every time")
   func jitter() throws {
-    let credential = try credential(["max-age": "90d", "jitter": "10d"])
+    let credential = try scheduledCredential(["max-age": "90d", "jitter": "10d"])
     let limit = try #require(schedule.ageLimit(of: credential))
     #expect(limit < moment("2026-04-01T00:00:00.000Z") && limit > moment("2026-03-22T00:00:00.000Z"))
     #expect(schedule.ageLimit(of: credential) == limit)
@@ -128,7 +119,7 @@ struct ScheduleTests {
     "a pair is left alone for an hour, whatever an earlier record says",
     arguments: [["max-age": "0s"], ["max-age": "1s"], ["max-age": "1d", "jitter": "3650d"]])
   func noStorm(policy: [String: String]) throws {
-    let credential = try credential(policy)
+    let credential = try scheduledCredential(policy)
     let due = added + .seconds(3600)
     #expect(
       schedule.standing(of: credential, journal: nil, partners: { [] }, now: added) == .waiting(until: due, .age))
@@ -140,7 +131,7 @@ struct ScheduleTests {
   @Test("records of a clock that was ahead do not make anything wait until that time", arguments: [true, false])
   func clockWasAhead(isLeaked: Bool) throws {
     let later = added + .seconds(365 * 86_400)
-    var credential = try credential(["max-age": "90d"])
+    var credential = try scheduledCredential(["max-age": "90d"])
     if isLeaked { credential.noteLeak(incident: "2026-01-01-0f0f0f", version: 1, now: later) }
     #expect(
       schedule.standing(of: credential, journal: nil, partners: { [] }, now: added)
@@ -167,7 +158,7 @@ struct ScheduleTests {
 
   @Test("a clock slightly behind the last attempt's causes no further attempt")
   func clockIsBehind() throws {
-    let credential = try credential(["max-age": "90d"])
+    let credential = try scheduledCredential(["max-age": "90d"])
     let later = added + .seconds(1800)
     var journal = RotationJournal(beginning: 1, at: later)
     try journal.append(.postponed(.stage), at: later, graceEnds: nil)
@@ -179,7 +170,7 @@ struct ScheduleTests {
   @Test("a due pair waits for its window")
   func window() throws {
     // 2026-04-01 is a Wednesday.
-    let credential = try credential(["max-age": "90d", "window": "mon-fri 01:00-05:00"])
+    let credential = try scheduledCredential(["max-age": "90d", "window": "mon-fri 01:00-05:00"])
     let midnight = moment("2026-04-01T00:30:00.000Z")
     let opens = moment("2026-04-01T01:00:00.000Z")
     #expect(
@@ -252,7 +243,7 @@ struct ScheduleTests {
   @Test("two credentials that must not rotate together do not rotate in one window")
   func together() throws {
     let partner = try rotated(at: moment("2026-04-01T01:10:00.000Z"))
-    let credential = try credential(
+    let credential = try scheduledCredential(
       ["max-age": "90d", "window": "daily 01:00-05:00", "not-together-with": "crm-b"])
     #expect(
       schedule.standing(of: credential, journal: nil, partners: { [partner] }, now: moment("2026-04-01T02:00:00.000Z"))
@@ -264,7 +255,7 @@ struct ScheduleTests {
 
   /// A partner that was rotated at `time`.
   private func rotated(at time: Timestamp) throws -> RotationSchedule.Partner {
-    var partner = try credential([:], name: "crm-b")
+    var partner = try scheduledCredential([:], name: "crm-b")
     _ = try partner.addStaged(handle: nil, expires: nil, now: time)
     try partner.promoteStaged(now: time)
     return RotationSchedule.Partner(credential: partner, journal: nil)
@@ -273,7 +264,7 @@ struct ScheduleTests {
   @Test("without a window, two credentials that must not rotate together rotate a day apart")
   func togetherWithoutWindow() throws {
     let partner = try rotated(at: moment("2026-04-01T10:00:00.000Z"))
-    let credential = try credential(["max-age": "90d"])
+    let credential = try scheduledCredential(["max-age": "90d"])
     func standing(_ time: String) -> RotationSchedule.Standing {
       schedule.standing(of: credential, journal: nil, partners: { [partner] }, now: moment(time))
     }
@@ -285,9 +276,9 @@ struct ScheduleTests {
 
   @Test("a partner holds the credential while its rotation may still promote, whenever that began, and no longer")
   func partnerUnderWay() throws {
-    let credential = try credential(["max-age": "90d", "window": "daily 01:00-05:00"])
+    let credential = try scheduledCredential(["max-age": "90d", "window": "daily 01:00-05:00"])
     let now = moment("2026-04-10T02:00:00.000Z")
-    let partner = try self.credential([:], name: "crm-b")
+    let partner = try scheduledCredential([:], name: "crm-b")
     for (events, holds) in [
       ([], true), ([.intended(.stage), .lost(.stage)], true),
       ([.intended(.stage), .staged, .abandoned], false), ([.abandoned], false),
@@ -306,7 +297,7 @@ struct ScheduleTests {
     let now = moment("2026-04-01T02:00:00.000Z")
     let partner = try rotated(at: moment("2028-04-01T02:00:00.000Z"))
     for window in [[:], ["window": "daily 01:00-05:00"]] {
-      let credential = try credential(["max-age": "90d"].merging(window) { $1 })
+      let credential = try scheduledCredential(["max-age": "90d"].merging(window) { $1 })
       #expect(schedule.standing(of: credential, journal: nil, partners: { [partner] }, now: now) == .due(.age))
     }
   }
@@ -314,8 +305,8 @@ struct ScheduleTests {
   @Test("a partner that waits after an attempt in which it asked for nothing holds nothing, and then waits itself")
   func partnerHasNotAsked() throws {
     let due = moment("2026-04-10T02:00:00.000Z")
-    let credential = try credential(["max-age": "90d"])
-    let other = try self.credential([:], name: "crm-b")
+    let credential = try scheduledCredential(["max-age": "90d"])
+    let other = try scheduledCredential([:], name: "crm-b")
     func failed(at time: Timestamp) throws -> RotationJournal {
       var journal = RotationJournal(beginning: 1, at: time)
       try journal.append(.postponed(.stage), at: time, graceEnds: nil)
@@ -355,11 +346,12 @@ struct ScheduleTests {
 
   @Test("one that is rotated often leaves the other the day, or the window, that it needs")
   func turns() throws {
-    var often = try credential(["max-age": "12h"], name: "alpha")
+    var often = try scheduledCredential(["max-age": "12h"], name: "alpha")
     let last = moment("2026-04-01T00:00:00.000Z")
     _ = try often.addStaged(handle: nil, expires: nil, now: last)
     try often.promoteStaged(now: last)
-    let seldom = RotationSchedule.Partner(credential: try credential(["max-age": "80d"], name: "zed"), journal: nil)
+    let seldom = RotationSchedule.Partner(
+      credential: try scheduledCredential(["max-age": "80d"], name: "zed"), journal: nil)
     func standing(_ hours: Int, beside partner: RotationSchedule.Partner) -> RotationSchedule.Standing {
       schedule.standing(of: often, journal: nil, partners: { [partner] }, now: last + .seconds(hours * 3600))
     }
@@ -375,8 +367,8 @@ struct ScheduleTests {
     // Another machine, a person or nobody may have to begin it.
     #expect(standing(25, beside: seldom) == .due(.age))
     // It gives way to none that cannot begin: not due, its window closed, its last attempt a failure, damaged.
-    let young = try credential(["max-age": "95d"], name: "zed")
-    let closed = try credential(["max-age": "80d", "window": "daily 03:00-04:00"], name: "zed")
+    let young = try scheduledCredential(["max-age": "95d"], name: "zed")
+    let closed = try scheduledCredential(["max-age": "80d", "window": "daily 03:00-04:00"], name: "zed")
     var failed = RotationJournal(beginning: 1, at: last)
     try failed.append(.abandoned, at: last + .seconds(12 * 3600), graceEnds: nil)
     var damaged = seldom.credential
@@ -386,18 +378,18 @@ struct ScheduleTests {
       .init(credential: seldom.credential, journal: failed), .init(credential: damaged, journal: nil),
     ] { #expect(standing(12, beside: partner) == .due(.age)) }
     // For the first half of a short window, unless it was rotated itself in that.
-    let open = try credential(["max-age": "80d", "window": "daily 12:00-13:00"], name: "zed")
+    let open = try scheduledCredential(["max-age": "80d", "window": "daily 12:00-13:00"], name: "zed")
     #expect(
       standing(12, beside: .init(credential: open, journal: nil))
         == .held(until: last + .seconds(45_000), .turn(of: "zed")))
-    let taken = try credential(["max-age": "80d", "window": "daily 00:00-24:00"], name: "zed")
+    let taken = try scheduledCredential(["max-age": "80d", "window": "daily 00:00-24:00"], name: "zed")
     #expect(standing(12, beside: .init(credential: taken, journal: nil)) == .due(.age))
   }
 
   @Test("partners are not read while something else decides")
   func partnersAreLazy() throws {
     struct Asked: Error {}
-    let credential = try credential(["max-age": "90d", "window": "mon 01:00-02:00"])
+    let credential = try scheduledCredential(["max-age": "90d", "window": "mon 01:00-02:00"])
     for time in [added, moment("2026-04-01T01:30:00.000Z")] {
       _ = try schedule.standing(of: credential, journal: nil, partners: { throw Asked() }, now: time)
     }
@@ -409,7 +401,7 @@ struct ScheduleTests {
 
   @Test("an unknown time zone holds the credential, and is not taken for another")
   func unknownZone() throws {
-    let credential = try credential(["max-age": "90d", "window": "daily 00:00-24:00 Nowhere/Atlantis"])
+    let credential = try scheduledCredential(["max-age": "90d", "window": "daily 00:00-24:00 Nowhere/Atlantis"])
     #expect(schedule.unknownZone(of: credential) == "Nowhere/Atlantis")
     #expect(
       schedule.standing(of: credential, journal: nil, partners: { [] }, now: moment("2026-04-01T00:00:00.000Z"))
@@ -425,7 +417,7 @@ struct ScheduleTests {
 
   @Test("an unfinished rotation is due whatever the window, and pauses after failures")
   func unfinished() throws {
-    let credential = try credential(["max-age": "90d", "window": "sun 01:00-02:00"])
+    let credential = try scheduledCredential(["max-age": "90d", "window": "sun 01:00-02:00"])
     var journal = RotationJournal(beginning: 1, at: added)
     #expect(schedule.standing(of: credential, journal: journal, partners: { [] }, now: added) == .due(.unfinished))
     try journal.append(.intended(.stage), at: added, graceEnds: nil)
@@ -458,3 +450,13 @@ struct ScheduleTests {
 }
 
 func moment(_ text: String) -> Timestamp { Timestamp(text) ?? Timestamp(milliseconds: 0) }
+
+/// A credential with this policy, added on 2026-01-01.
+func scheduledCredential(_ policy: [String: String], name: String = "crm") throws -> Credential {
+  var rules = Policy()
+  for (key, value) in policy { try rules.set(key, to: value) }
+  let id = try #require(Identifier("00112233445566778899aabbccddeeff"))
+  return Credential(
+    id: id, name: name, provider: "salesforce", settings: [:], policy: rules, admin: name,
+    keyID: String(repeating: "0", count: 32), created: moment("2026-01-01T00:00:00.000Z"))
+}
