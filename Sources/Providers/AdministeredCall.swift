@@ -1,6 +1,5 @@
 import OAuth
 import Rotation
-import Sodium
 import Transport
 import Vault
 

@@ -1,6 +1,5 @@
 import Audit
 import JSON
-import Sodium
 import Vault
 
 // Asking, and finding out. A lost answer is a state of its own: what happened is read from the provider, never guessed.

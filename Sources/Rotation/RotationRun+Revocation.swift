@@ -1,7 +1,5 @@
 import Audit
 import JSON
-import Sodium
-import Storage
 import Vault
 
 // A leak. Once it is noted in the record, every run of the credential works on ending it: no grace, no window and no

@@ -1,6 +1,5 @@
 import Audit
 import JSON
-import Sodium
 import Vault
 
 // What each step asks of the provider, and what the answers mean; here the steps that bring the saved pair into force.

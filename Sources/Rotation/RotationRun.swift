@@ -1,6 +1,5 @@
 import Audit
 import JSON
-import Sodium
 import Storage
 import Vault
 

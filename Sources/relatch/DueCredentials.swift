@@ -1,7 +1,6 @@
 import Audit
 import Providers
 import Rotation
-import Storage
 import Vault
 
 /// What the schedule asks for now, found without unlocking anything.

@@ -1,6 +1,5 @@
 import Glibc
 import JSON
-import Sodium
 import Vault
 
 /// Where a command writes its file: to a new file, never over an existing one, or to standard output.

@@ -3,7 +3,6 @@ import Delivery
 import JSON
 import Rotation
 import Sodium
-import Storage
 import Vault
 
 extension LocalDelivery {

@@ -1,5 +1,4 @@
 package import Rotation
-import Sodium
 package import Transport
 import Vault
 

@@ -1,6 +1,5 @@
 import OAuth
 package import Rotation
-import Sodium
 package import Transport
 package import Vault
 

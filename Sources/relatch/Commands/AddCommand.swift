@@ -4,7 +4,6 @@ import Glibc
 import JSON
 import Providers
 import Rotation
-import Sodium
 import Vault
 
 struct AddCommand: AsyncParsableCommand {

@@ -1,7 +1,6 @@
 import ArgumentParser
 import Audit
 import Rotation
-import Sodium
 import Transport
 import Vault
 

@@ -1,7 +1,6 @@
 import ArgumentParser
 import Glibc
 import JSON
-import Sodium
 import Vault
 
 struct ExecCommand: AsyncParsableCommand {

@@ -1,7 +1,6 @@
 import ArgumentParser
 import Audit
 import JSON
-import Storage
 import Vault
 
 struct LogExposureCommand: AsyncParsableCommand {

@@ -2,7 +2,6 @@ import ArgumentParser
 import Audit
 import Glibc
 import Rotation
-import Storage
 import Vault
 
 struct MetricsCommand: AsyncParsableCommand {

@@ -3,7 +3,6 @@ import Audit
 import Delivery
 import JSON
 import Rotation
-import Storage
 import Transport
 import Vault
 

@@ -1,7 +1,6 @@
 import ArgumentParser
 import Audit
 import Rotation
-import Storage
 import Vault
 
 struct ResumeCommand: AsyncParsableCommand {

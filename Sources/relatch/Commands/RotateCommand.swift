@@ -3,7 +3,6 @@ import Audit
 import JSON
 import Providers
 import Rotation
-import Storage
 import Transport
 import Vault
 

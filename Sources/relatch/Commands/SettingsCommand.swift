@@ -2,7 +2,6 @@ import ArgumentParser
 import JSON
 import Providers
 import Rotation
-import Storage
 import Transport
 import Vault
 

@@ -1,6 +1,5 @@
 import ArgumentParser
 import Rotation
-import Storage
 import Vault
 
 struct ShowCommand: AsyncParsableCommand {

@@ -1,7 +1,6 @@
 import ArgumentParser
 import Delivery
 import JSON
-import Storage
 import Vault
 
 struct SinkCommand: AsyncParsableCommand {

@@ -2,7 +2,6 @@ import ArgumentParser
 import Audit
 import JSON
 import Rotation
-import Storage
 import Vault
 
 struct StatusCommand: AsyncParsableCommand {

@@ -2,7 +2,6 @@ import Audit
 import JSON
 import Providers
 import Rotation
-import Sodium
 import Vault
 
 /// What a run may have to end: the newest leaked version of a credential, and the token record kept for it when the run

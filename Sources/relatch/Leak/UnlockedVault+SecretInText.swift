@@ -1,4 +1,3 @@
-import Sodium
 import Vault
 
 extension UnlockedVault {

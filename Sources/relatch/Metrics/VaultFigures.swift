@@ -1,6 +1,5 @@
 import Audit
 import Rotation
-import Storage
 import Vault
 
 /// What the metrics say about a vault at one moment, read without unlocking anything.

@@ -1,6 +1,5 @@
 import Audit
 import Glibc
-import Sodium
 import Vault
 
 /// Tokens kept for later releases: one sealed file for each credential, in the vault's folder.

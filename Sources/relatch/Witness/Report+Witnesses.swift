@@ -1,6 +1,5 @@
 import Audit
 import JSON
-import Storage
 import Vault
 
 extension Report {

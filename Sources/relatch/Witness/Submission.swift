@@ -1,7 +1,6 @@
 import Audit
 import Delivery
 import Sodium
-import Storage
 import Synchronization
 import Transport
 import Vault
