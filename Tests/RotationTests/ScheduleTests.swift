@@ -45,7 +45,7 @@ struct ScheduleTests {
     func standing(after minutes: Int64, living: Int64, _ policy: [String: String] = [:]) throws
       -> RotationSchedule.Standing
     {
-      var credential = try credential(policy)
+      var credential = try scheduledCredential(policy)
       credential.setExpiry(of: 1, added + .seconds(living * 60))
       return schedule.standing(of: credential, journal: nil, partners: { [] }, now: added + .seconds(minutes * 60))
     }
@@ -63,7 +63,7 @@ struct ScheduleTests {
     let day: Int64 = 86_400
     // 1 January 2026 is a Thursday.
     func credential(living days: Int64, _ policy: [String: String]) throws -> Credential {
-      var credential = try self.credential(policy)
+      var credential = try scheduledCredential(policy)
       credential.setExpiry(of: 1, added + .seconds(days * day))
       return credential
     }
@@ -79,7 +79,7 @@ struct ScheduleTests {
     let first = try credential(living: 7, sundays)
     #expect(standing(first, at: 5.25) == .due(.ending))
     #expect(
-      standing(try self.credential(sundays.merging(["max-age": "126h"]) { $1 }), at: 5.25)
+      standing(try scheduledCredential(sundays.merging(["max-age": "126h"]) { $1 }), at: 5.25)
         == .held(until: days(10), .window), "without an end it waits")
     #expect(try standing(credential(living: 7, sundays.merging(["max-age": "96h"]) { $1 }), at: 4.5) == .due(.age))
     // Due on Friday the 9th: the window on Sunday comes too late for one, and early enough for the other.
@@ -92,7 +92,7 @@ struct ScheduleTests {
     #expect(standing(nowhere, at: 6) == .held(until: days(7), .unknownZone("Mars/Olympus")))
     #expect(standing(nowhere, at: 7) == .due(.ending))
 
-    var partner = try self.credential([:], name: "erp")
+    var partner = try scheduledCredential([:], name: "erp")
     _ = try partner.addStaged(handle: nil, expires: nil, now: days(6))
     try partner.promoteStaged(now: days(6))
     let other = RotationSchedule.Partner(credential: partner, journal: nil, isAtWork: false)
