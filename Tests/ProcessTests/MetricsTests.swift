@@ -1,10 +1,11 @@
+import Age
 import Audit
 import Glibc
-import Rotation
 import Sodium
 import Testing
-import Vault
 
+@testable import Rotation
+@testable import Vault
 @testable import relatch
 
 @Suite("Metrics as Prometheus reads them")
@@ -97,6 +98,61 @@ struct MetricsTests {
     let families = Self.figures([Self.full], run: .init(ended: Self.moment, code: .done)).families
     #expect(listed == families.map(\.name))
     #expect(families.allSatisfy { !$0.text.isEmpty && !$0.help.isEmpty })
+  }
+}
+
+@Suite("Since when, in metrics")
+struct MetricMomentTests {
+  private let ahead = vaultMoment + .seconds(50 * 86_400)
+  private let now = vaultMoment + .seconds(10 * 86_400)
+
+  private func figures(
+    _ credential: Credential, journal: RotationJournal? = nil, now: Timestamp? = nil
+  ) -> CredentialFigures {
+    CredentialFigures(credential, journal: journal, now: now ?? self.now, appointment: nil)
+  }
+
+  @Test func `what a clock that was ahead has dated counts from when the credential was made, not from a day to come`()
+    async throws
+  {
+    let credential = try await vault(adding: ["crm"]).read { try $0.credential("crm") }
+    func leaked(at time: Timestamp, now: Timestamp? = nil) -> Timestamp? {
+      var leaked = credential
+      leaked.noteLeak(incident: "x", version: 1, now: time)
+      return figures(leaked, now: now).leaked
+    }
+    #expect(leaked(at: ahead) == vaultMoment)
+    #expect(leaked(at: now + .seconds(1800)) == now + .seconds(1800), "clocks differ a little")
+    #expect(leaked(at: ahead, now: vaultMoment + .seconds(-86_400)) == Timestamp(milliseconds: 0))
+    var exposed = credential
+    exposed.expose(to: "bob", now: ahead)
+    #expect(figures(exposed).exposed == vaultMoment)
+    #expect(figures(credential, journal: RotationJournal(beginning: 1, at: ahead)).unfinishedSince == vaultMoment)
+    var owing = credential
+    _ = try owing.addStaged(handle: nil, expires: nil, now: ahead)
+    try owing.promoteStaged(now: ahead)
+    let found = figures(owing, journal: RotationJournal(beginning: 2, at: ahead))
+    #expect(found.oldestDebt == vaultMoment && found.debtsDue == vaultMoment)
+    let then = figures(owing, journal: RotationJournal(beginning: 2, at: ahead), now: ahead)
+    #expect(then.debtsDue == ahead + .seconds(86_400))
+  }
+
+  @Test func `the debt of a pair that was handed over is due from its receipt or the handoff's end, not at each try`()
+    async throws
+  {
+    let vault = try await vault(adding: ["crm"])
+    let end = vaultMoment + .seconds(86_400)
+    _ = try await vault.sendHandoff(
+      of: "crm", stage: .active, to: HandoffRecipient(try AgeIdentity(generating: .system).recipient), expires: end,
+      note: nil, isTransfer: true, now: vaultMoment)
+    var credential = try await vault.read { try $0.credential("crm") }
+    for days in 1...9 { credential.transfer?.noteAttempt(isRefused: false, now: end + .seconds(days * 86_400)) }
+    #expect(figures(credential).debtsDue == end)
+    credential.transfer?.confirm(now: vaultMoment + .seconds(60))
+    credential.transfer?.noteAttempt(isRefused: false, now: now)
+    #expect(figures(credential).debtsDue == vaultMoment + .seconds(60))
+    credential.transfer?.confirm(now: ahead)
+    #expect(figures(credential).debtsDue == vaultMoment)
   }
 }
 

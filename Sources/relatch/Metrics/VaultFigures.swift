@@ -126,7 +126,8 @@ struct CredentialFigures: Sendable {
   let debts: Int
   /// Since when the oldest debt is owed.
   let oldestDebt: Timestamp?
-  /// From when the debts may be settled.
+  /// From when the debts may be settled; for a pair that was handed over, when that was confirmed, or may no longer be
+  /// opened.
   let debtsDue: Timestamp?
   /// How many sinks and hooks have not got the active version; nil if it has none.
   let undelivered: Int?
@@ -143,18 +144,25 @@ extension CredentialFigures {
     expiries = [Stage.active, .staged, .previous].compactMap { stage in
       credential.versions.filter { $0.stage == stage }.compactMap(\.expires).min().map { (stage: stage, at: $0) }
     }
-    exposed = credential.exposure?.since
-    leaked = [credential.leak?.since, credential.reach?.since].compactMap { $0 }.min()
+    // What a wrong clock dated ahead would have no age, and raise no alert, until then. So it counts from an earlier day.
+    func isAhead(_ moment: Timestamp) -> Bool { moment > now + RotationSchedule.maximumClockSkew }
+    func past(_ moment: Timestamp) -> Timestamp {
+      [moment, credential.created].first { !isAhead($0) } ?? Timestamp(milliseconds: 0)
+    }
+    exposed = (credential.exposure?.since).map(past)
+    leaked = [credential.leak?.since, credential.reach?.since].compactMap { $0.map(past) }.min()
     self.appointment = appointment
     // Version 1 came by `add`.
     lastSuccess = active.flatMap { $0.number > 1 ? $0.since : nil }
     state = journal?.machine.state
-    // Never later than now: otherwise it would have no age until then.
-    unfinishedSince = journal.flatMap { $0.machine.state.isUnverified ? min($0.began, now) : nil }
+    unfinishedSince = journal.flatMap { $0.machine.state.isUnverified ? past($0.began) : nil }
     failedAttempts = journal?.failedAttempts ?? 0
     self.debts = debts.count
-    oldestDebt = debts.map(\.since).min()
-    debtsDue = debts.isEmpty ? nil : credential.transfer?.due ?? journal?.graceEnds(of: credential)
+    oldestDebt = debts.map { past($0.since) }.min()
+    // Each try of a pair that was handed over sets the next one's date, so that says nothing about how long it is owed.
+    let due = credential.transfer.map { $0.confirmed ?? $0.expires } ?? journal?.graceEnds(of: credential)
+    let counted = credential.transfer.map { $0.confirmed ?? $0.since } ?? debts.map(\.since).max()
+    debtsDue = debts.isEmpty ? nil : due.map { counted.map(isAhead) ?? false ? past($0) : $0 }
     undelivered = credential.deliveries.isEmpty ? nil : credential.undelivered.count
   }
 }
