@@ -1,8 +1,8 @@
 import Audit
-import Rotation
 import Testing
 import Vault
 
+@testable import Rotation
 @testable import relatch
 
 @Suite("What a schedule finds due")
@@ -73,6 +73,34 @@ struct DueCredentialsTests {
       let grace = RotationSchedule.Standing.waiting(until: vaultMoment + .seconds(86_400), .debt)
       #expect(grace.text(of: credential, at: now)?.contains("`relatch retire crm`") == true)
       #expect(grace.text(of: credential, at: vaultMoment)?.contains("ahead") == false)
+    }
+  }
+
+  @Test func `a delivery that a clock which was ahead has tried is due now, and told with what sets it right`()
+    async throws
+  {
+    let vault = try await vault(adding: ["crm"])
+    let settings = DeliverySettings(
+      name: "reload",
+      kind: .hook(HookSettings(occasion: .promoted, arguments: ["/bin/true"], timeLimit: .seconds(90))))
+    _ = try await vault.addDelivery(settings, to: "crm", now: vaultMoment)
+    let ahead = vaultMoment + .seconds(40 * 86_400)
+    _ = try await vault.change(now: vaultMoment) { change in
+      var credential = try change.view.credential("crm")
+      _ = credential.noteAttempt(at: credential.deliveries[0], now: ahead)
+      return try change.save(credential, .deliveryFailed)
+    }
+    try await vault.read { view in
+      let credential = try view.credential("crm")
+      func standing(_ now: Timestamp) throws -> RotationSchedule.Standing {
+        try RotationSchedule.system.standing(of: credential, in: view, now: now)
+      }
+      let found = try standing(vaultMoment)
+      #expect(found == .due(.delivery))
+      #expect(found.text(of: credential, at: vaultMoment)?.contains("`relatch deliver crm`") == true)
+      #expect(try standing(ahead) == .waiting(until: ahead + .seconds(60), .delivery))
+      let right = ahead + .seconds(60)
+      #expect(try standing(right).text(of: credential, at: right)?.contains("ahead") == false)
     }
   }
 

@@ -69,8 +69,8 @@ package struct RotationSchedule: Sendable {
     }
   }
 
-  /// When to try the sinks and hooks that lack the active pair: at once if one was never tried, otherwise after a
-  /// pause. Nil if none lacks it, or if a rotation is under way that will deliver when it is verified.
+  /// When to try the sinks and hooks that lack the active pair: at once if one was never tried, or in the future,
+  /// otherwise after a pause. Nil if none lacks it, or if a rotation is under way that will deliver when it is verified.
   private func deliveryMoment(of credential: Credential, journal: RotationJournal?, now: Timestamp) -> Timestamp? {
     if let journal {
       let state = journal.machine.state
@@ -78,15 +78,12 @@ package struct RotationSchedule: Sendable {
         return nil
       }
     }
-    guard credential.leak != nil else {
-      return credential.deliveredNext.map { $0.nextAttempt ?? credential.created }.min()
-    }
-    // The leaked pair is kept until every sink and hook has its replacement, so they are tried as often as its end.
     return credential.deliveredNext.map { delivery in
       guard let next = delivery.nextAttempt, let tried = delivery.tried, tried <= now + Self.maximumClockSkew else {
-        return credential.created
+        return min(credential.created, now)
       }
-      return min(next, tried + Self.maximumPauseOfLeak)
+      // The leaked pair is kept until every sink and hook has its replacement, so they are tried as often as its end.
+      return credential.leak == nil ? next : min(next, tried + Self.maximumPauseOfLeak)
     }.min()
   }
 

@@ -21,9 +21,9 @@ extension RotationSchedule.Standing {
     let name = credential.name
     switch self {
     // A schedule looks only at what is due by its record.
-    case .due where credential.due.map { $0 > now } ?? false:
-      return "; but its date is ahead, and no schedule finds it before: "
-        + (credential.isTransferred ? "`relatch resume \(name)`" : "`relatch rotate \(name)` sets it right")
+    case .due(let reason) where credential.due.map { $0 > now } ?? false:
+      let command = credential.isTransferred ? "resume" : reason == .delivery ? "deliver" : "rotate"
+      return "; but its date is ahead, and no schedule finds it before: `relatch \(command) \(name)` sets it right"
     case .waiting(let until, .debt), .held(.some(let until), .grace):
       let skew = RotationSchedule.maximumClockSkew
       guard !credential.isTransferred, let since = credential.version(in: .active)?.since, since > now + skew,
