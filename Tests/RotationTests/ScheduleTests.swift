@@ -447,6 +447,16 @@ struct ScheduleTests {
   func badWindows(text: String) {
     #expect((RotationWindow(text) == nil) == (text != "mon"))
   }
+
+  @Test("a window whose zone has no hours before it is refused, and told how to write it")
+  func zoneWithoutHours() {
+    var policy = Policy()
+    #expect {
+      try policy.set("window", to: "mon-fri Europe/Berlin")
+    } throws: {
+      "\($0)".contains("'mon-fri 00:00-24:00 Europe/Kyiv'")
+    }
+  }
 }
 
 func moment(_ text: String) -> Timestamp { Timestamp(text) ?? Timestamp(milliseconds: 0) }

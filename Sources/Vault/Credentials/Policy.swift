@@ -83,7 +83,8 @@ package struct Policy: Hashable, Sendable {
       guard let window = RotationWindow(text) else {
         throw VaultError(
           .invalidInput,
-          "policy \"window\": \(Name.printable(text)) is not days, hours and zone, as in 'mon-fri 01:00-05:00 Europe/Kyiv'"
+          "policy \"window\": \(Name.printable(text)) is not days, hours and zone, as in 'mon-fri 01:00-05:00 Europe/Kyiv',"
+            + " or, for all day, 'mon-fri 00:00-24:00 Europe/Kyiv'"
         )
       }
       self.window = window
