@@ -76,6 +76,7 @@ extension RotationRun {
     try record(.intended(.stage), ["reason": RotationJournal.adopted])
     try save(made)
     let outcome = try await drive(retiringNow: false)
+    if offered != nil { try await reconcileAdopted(made) }
     // It counts as leaked itself, and is replaced like any other.
     guard credential.leak != nil else { return outcome }
     isAdopting = false

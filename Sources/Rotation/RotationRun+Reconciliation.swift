@@ -94,6 +94,17 @@ extension RotationRun {
     try await markReconciled(restoration.number, active)
   }
 
+  /// Records what a person said by giving the pair that was adopted, if it is active now: that it is the one in use. If
+  /// the provider shows only pairs that the vault has, no look of a later run could tell.
+  func reconcileAdopted(_ made: ObservedPair) async throws {
+    let credential = credential
+    guard !provider.showsUnknownPairs,
+      let restoration = try await runner.vault.read({ try $0.restoration(unreconciled: credential) })
+    else { return }
+    let (active, activePair) = try pair(in: .active)
+    if made.matches(activePair) { try await markReconciled(restoration.number, active) }
+  }
+
   /// Whether the staged `pair` was staged in the backup that the vault is from and is still there in `seen`, where many
   /// pairs are accepted alike. Then nothing shows whether its rotation went on after the backup and the pair is now in
   /// use.

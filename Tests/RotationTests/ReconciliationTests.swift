@@ -92,6 +92,25 @@ struct ReconciliationTests {
     #expect(await bench.code(.resume) == .nothingUnfinished)
   }
 
+  @Test("takes the pair that a person gives for the one in use if the provider shows no others, and asks nothing more")
+  func givenUnseen() async throws {
+    let bench = try await Bench()
+    try await restored(bench)
+    bench.provider.state.withLock { state in
+      state.showsUnknownPairs = false
+      state.primary = "id-9"
+      state.refused = ["id-1"]
+    }
+    let given = OfferedPair(try FakeProvider.pair("id-9"))
+    guard case .promoted(active: 2, previous: [1], _) = try await bench.run(.adopt(given)) else {
+      Issue.record("not adopted")
+      return
+    }
+    #expect(try await isReconciled(bench))
+    #expect(try await bench.run(.retire) == .settled(active: 2))
+    try await bench.store.read { _ = try VaultView.verify($0) }
+  }
+
   @Test("does not accept from a person that nothing came after the backup if it sees that something did")
   func seenSince() async throws {
     let bench = try await Bench()

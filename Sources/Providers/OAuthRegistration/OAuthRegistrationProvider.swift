@@ -137,6 +137,14 @@ package struct OAuthRegistrationProvider: ProviderKind, PrimaryReader, TokenIssu
               #"add it again with three members: {"client_id":"…","client_secret":"…","registration_access_token":"…"}"#
           )
         }
+        // What was registered here has its token: this one was given by a person.
+        guard one.stage != .staged else {
+          throw ProviderError(
+            .configuration, "the pair given has no registration_access_token: its client could not be managed",
+            hint:
+              #"give it with three members: {"client_id":"…","client_secret":"…","registration_access_token":"…"}"#
+          )
+        }
         continue
       }
       let isActive = one.stage == .active

@@ -470,6 +470,23 @@ struct OAuthRegistrationTests {
     await bench.stop()
   }
 
+  @Test("a pair that is given for the one in use, without the token that manages it, is refused with the three members")
+  func givenWithoutToken() async throws {
+    let server = try RegistrationServer(mode: "overlap")
+    defer { server.server.stop() }
+    let (tenancy, other) = (try await server.tenancy(), try await server.tenancy().pair)
+    let bench = try await ProviderBench(tenancy)
+    let bare = Pair(clientID: try other.clientID.clone(), clientSecret: try other.clientSecret.clone())
+    for isGone in [false, true] {
+      if isGone { server.remove(tenancy.pair) }
+      let found = try #require(await rotationFailure { _ = try await bench.run(.adopt(OfferedPair(bare))) })
+      #expect(found.code == .provider(.configuration), "\(found.text)")
+      #expect(found.text.contains("the pair given has no registration_access_token"), "\(found.text)")
+    }
+    #expect(try await bench.run(.adopt(OfferedPair(other))) == .settled(active: 2))
+    await bench.stop()
+  }
+
   // MARK: - Cut-over
 
   @Test("with cut-over a new pair cannot be given up once it is made, and a later run proves it")
