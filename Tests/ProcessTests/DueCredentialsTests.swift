@@ -104,6 +104,18 @@ struct DueCredentialsTests {
     }
   }
 
+  @Test func `a rotation whose attempts have asked for nothing is not said to be continued by another`() async throws {
+    let credential = try await vault(adding: ["crm"]).read { try $0.credential("crm") }
+    var journal = RotationJournal(beginning: 1, at: vaultMoment)
+    func text() -> String {
+      Standing(credential: credential, journal: journal, holder: nil, isReconciled: true, schedule: .due(.unfinished))
+        .text(vaultMoment)
+    }
+    #expect(text().contains("`relatch rotate crm` continues it"))
+    try journal.append(.postponed(.stage), at: vaultMoment, graceEnds: nil)
+    #expect(!text().contains("continues it") && text().contains("`relatch plan crm` says what stands in its way"))
+  }
+
   @Test func `a pair that was gone is not called refused, and an old one that leaked is called that`() throws {
     func told(isGone: Bool, isLeaked: Bool) throws -> Failure {
       try #require(RotationOutcome.rejected(active: 1, isGone: isGone, isLeaked: isLeaked).shortfall(of: "crm"))

@@ -198,9 +198,13 @@ struct CredentialStatus: Sendable {
       lines.append("  \(delivery.lack(of: active?.number ?? 0)): `relatch deliver \(credential.name)` tries it")
     }
     if let underWay, let journal {
+      let command =
+        underWay == .ready && journal.failedAttempts > 0
+        ? "`relatch plan \(credential.name)` says what stands in its way"
+        : "`relatch rotate \(credential.name)` continues it"
       lines.append(
         "  rotation \(journal.number) is \(underWay.clause) since \(journal.latest)"
-          + (holder == nil && credential.canRotate ? ": `relatch rotate \(credential.name)` continues it" : ""))
+          + (holder == nil && credential.canRotate ? ": \(command)" : ""))
     }
     return lines.joined(separator: "\n")
   }
