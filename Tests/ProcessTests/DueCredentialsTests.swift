@@ -104,6 +104,40 @@ struct DueCredentialsTests {
     }
   }
 
+  @Test func `one that waits a day because its partner was rotated keeps no third from beginning`() async throws {
+    let vault = try await vault(adding: ["alpha", "beta", "gamma"])
+    _ = try await vault.setPolicy(of: "alpha", now: vaultMoment) { try $0.set("not-together-with", to: "beta,gamma") }
+    _ = try await vault.setPolicy(of: "gamma", now: vaultMoment) { try $0.set("max-age", to: "1h") }
+    let began = vaultMoment + .seconds(3600)
+    for (step, event) in ["begun", "stage.postponed"].enumerated() {
+      _ = try await vault.change(now: began) { change in
+        var credential = try change.view.credential("alpha")
+        credential.rotation = 1
+        return try change.saveStep(credential, step: UInt32(step), EventName("rotation." + event), [:])
+      }
+    }
+    func gamma(_ now: Timestamp) async throws -> RotationSchedule.Standing {
+      try await vault.read { try RotationSchedule.system.standing(of: $0.credential("gamma"), in: $0, now: now) }
+    }
+    let later = began + .seconds(7200)
+    #expect(try await gamma(later) == .held(until: nil, .together(with: "alpha")))
+    _ = try await vault.change(now: began) { change in
+      var credential = try change.view.credential("beta")
+      _ = try credential.addStaged(handle: nil, expires: nil, now: began)
+      try credential.promoteStaged(now: began)
+      return try change.save(credential, EventName("rotation.promoted"))
+    }
+    #expect(try await gamma(later) == .due(.age))
+    #expect(try await gamma(began + .seconds(86_401)) == .held(until: nil, .together(with: "alpha")))
+    // A leak is ended at once, whatever its partners did.
+    _ = try await vault.change(now: began) { change in
+      var credential = try change.view.credential("alpha")
+      credential.noteLeak(incident: "x", version: 1, now: began)
+      return try change.save(credential, .credentialLeaked)
+    }
+    #expect(try await gamma(later) == .held(until: nil, .together(with: "alpha")))
+  }
+
   @Test func `a rotation whose attempts have asked for nothing is not said to be continued by another`() async throws {
     let credential = try await vault(adding: ["crm"]).read { try $0.credential("crm") }
     var journal = RotationJournal(beginning: 1, at: vaultMoment)

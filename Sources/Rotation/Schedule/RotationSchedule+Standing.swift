@@ -64,11 +64,16 @@ extension RotationSchedule {
     package let journal: RotationJournal?
     /// Whether a run holds its lease: what waits within a run goes on without looking at others again.
     package let isAtWork: Bool
+    /// The credentials it must not rotate together with, if it waits after attempts in which it asked for nothing.
+    let partners: [Credential]
 
-    package init(credential: Credential, journal: RotationJournal?, isAtWork: Bool = false) {
+    package init(
+      credential: Credential, journal: RotationJournal?, isAtWork: Bool = false, partners: [Credential] = []
+    ) {
       self.credential = credential
       self.journal = journal
       self.isAtWork = isAtWork
+      self.partners = partners
     }
   }
 }

@@ -35,9 +35,10 @@ package struct RotationSchedule: Sendable {
         // No rotation of a credential with a damaged journal goes on.
         try view.partners(of: credential).map { partner in
           let holder = try view.leaseHolder(of: RotationRunner.leaseName(of: partner))
+          let journal = try? RotationJournal(view, of: partner)
           return Partner(
-            credential: partner, journal: try? RotationJournal(view, of: partner),
-            isAtWork: holder?.lasts(at: now.milliseconds) ?? false)
+            credential: partner, journal: journal, isAtWork: holder?.lasts(at: now.milliseconds) ?? false,
+            partners: journal?.hasOnlyFailed == true ? try view.partners(of: partner) : [])
         }
       }, now: now)
     guard let transfer = credential.transfer, standing.isDue,
@@ -298,12 +299,18 @@ package struct RotationSchedule: Sendable {
   }
 
   /// Whether a rotation of `partner` is under way that may still replace its active pair. One that has no new
-  /// pair, and waits after a failed attempt without a run at work, cannot.
+  /// pair, and waits without a run at work, after a failed attempt or for a day after one of its own partners, cannot.
   private func mayPromote(_ partner: Partner, now: Timestamp) -> Bool {
     switch partner.journal?.machine.state {
     case .ready:
       guard !partner.isAtWork, let journal = partner.journal, journal.hasOnlyFailed else { return true }
-      return pause(of: journal, isLeaked: partner.credential.leak != nil, now: now).map { $0.until <= now } ?? true
+      let isLeaked = partner.credential.leak != nil
+      guard pause(of: journal, isLeaked: isLeaked, now: now).map({ $0.until <= now }) ?? true else { return false }
+      // `together` holds it like this when it is about to go on.
+      let isHeld = partner.partners.contains { other in
+        lastRotation(of: other, now: now).map { $0 >= now + (.zero - Self.day) } ?? false
+      }
+      return isLeaked || !isHeld || lastChance(of: partner.credential).map { $0 <= now + Self.day } ?? false
     case .staging, .staged, .validating, .validated, .promoting: return true
     case .promoted, .verifying, .owed, .retiring, .deleted, .proving, .settled, .rejected, .discarding, .failed, nil:
       return false
