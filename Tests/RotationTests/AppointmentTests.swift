@@ -41,6 +41,10 @@ struct AppointmentTests {
     }
     #expect(try overdue("2025-01-01T00:00") == minute("2025-01-01T00:00"))
     #expect(try overdue("2025-12-31T23:30") == minute("2026-04-01T01:00"))
+    var leaked = credential
+    leaked.noteLeak(incident: "x", version: 1, now: try minute("2026-03-01T00:00"))
+    let found = try schedule.appointment(for: leaked, journal: nil, partners: [], now: minute("2026-02-01T00:00"))
+    #expect(found?.overdue == (try minute("2026-02-01T00:00")), "or leaked then")
   }
 
   @Test("with a window a pair is overdue at the end of the first window that left it an hour")
@@ -78,6 +82,32 @@ struct AppointmentTests {
     try expect([:], partners: [first], begins: "2026-04-01T00:00", overdue: "2026-04-01T01:00")
     let before = try rotated("a", at: "2026-03-31T20:00")
     try expect([:], partners: [before], begins: "2026-04-01T20:00", overdue: "2026-04-01T21:00")
+  }
+
+  @Test("nothing is overdue while partners hold it back, nor before the time to begin after that is over")
+  func heldByPartners() throws {
+    func overdue(
+      _ standing: RotationSchedule.Standing?, _ policy: [String: String] = [:], expires: String? = nil,
+      now: String = "2026-04-02T00:00"
+    ) throws -> Timestamp? {
+      var credential = try credential(["max-age": "90d"].merging(policy) { $1 })
+      credential.setExpiry(of: 1, try expires.map(minute))
+      return try schedule.appointment(
+        for: credential, journal: nil, partners: [], standing: standing, now: minute(now))?.overdue
+    }
+    let until = try minute("2026-04-02T12:00")
+    for obstacle in [RotationSchedule.Obstacle.together(with: "a"), .turn(of: "a")] {
+      #expect(try overdue(.held(until: until, obstacle)) == minute("2026-04-02T13:00"))
+      #expect(try overdue(.held(until: nil, obstacle)) == minute("2026-04-02T01:00"))
+      #expect(
+        try overdue(.held(until: until, obstacle), ["window": "daily 01:00-05:00"]) == minute("2026-04-03T05:00"))
+      // Not so long that the pair ends.
+      let ending = try #require(try overdue(.held(until: until, obstacle), expires: "2026-04-02T06:00"))
+      #expect(try ending < minute("2026-04-02T06:00"))
+    }
+    for standing in [.due(.age), .held(until: until, .attempts(1)), nil] as [RotationSchedule.Standing?] {
+      #expect(try overdue(standing) == minute("2026-04-01T01:00"))
+    }
   }
 
   @Test("a partner that was never rotated uses no window")

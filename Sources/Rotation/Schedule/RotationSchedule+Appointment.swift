@@ -40,6 +40,11 @@ extension RotationSchedule {
       guard let next = end(ofTurnTakenBy: taken, from: moment, of: credential) else { break }
       moment = next
     }
+    return appointment(from: moment, of: credential)
+  }
+
+  /// The appointment of `credential` if only its window holds it back from `moment` on.
+  private func appointment(from moment: Timestamp, of credential: Credential) -> Appointment {
     guard let window = credential.policy.window else {
       return Appointment(begins: moment, overdue: moment + Self.tolerance)
     }
@@ -49,14 +54,27 @@ extension RotationSchedule {
     return Appointment(begins: max(moment, opens), overdue: closes)
   }
 
-  /// The same as it appears at `now`: overdue, if the active pair was made in the future. Nobody knows its age, and no
-  /// schedule finds it before that date.
+  /// The same as it appears at `now`, where `credential` has `standing`.
+  ///
+  /// What its partners hold back now is not overdue before the hold is over. It is overdue now if the active pair was
+  /// made in the future, or leaked or was exposed then: nobody knows since when that is so, and no schedule finds a pair
+  /// before the date of its age.
   package func appointment(
-    for credential: Credential, journal: RotationJournal?, partners: [Credential], now: Timestamp
+    for credential: Credential, journal: RotationJournal?, partners: [Credential], standing: Standing? = nil,
+    now: Timestamp
   ) -> Appointment? {
     guard let found = appointment(for: credential, journal: journal, partners: partners) else { return nil }
-    guard isMisdated(credential, now: now) else { return found }
-    return Appointment(begins: min(found.begins, now), overdue: min(found.overdue, now))
+    let isAhead = newPairMoment(of: credential).map { moment, reason in
+      (reason == .leaked || reason == .exposed) && moment > now + Self.maximumClockSkew
+    }
+    guard !isMisdated(credential, now: now), isAhead != true else {
+      return Appointment(begins: min(found.begins, now), overdue: min(found.overdue, now))
+    }
+    guard let ends = standing?.endOfPartnersHold(now: now) else { return found }
+    let held = appointment(from: ends, of: credential)
+    let last = lastChance(of: credential) ?? held.overdue
+    return Appointment(
+      begins: max(found.begins, min(held.begins, last)), overdue: max(found.overdue, min(held.overdue, last)))
   }
 
   /// When the window in which `credential` would rotate after `moment` is over, if one of the moments `taken` lies in
@@ -69,5 +87,16 @@ extension RotationSchedule {
     let zone = zone(of: window)
     return [Duration.zero, Self.tolerance].compactMap { window.first(from: moment, reserve: $0, in: zone) }
       .first { span in taken.contains { span.opens <= $0 && $0 < span.closes } }?.closes
+  }
+}
+
+extension RotationSchedule.Standing {
+  /// Until when the credentials it must not rotate together with hold it back; `now` if they do and nobody knows how
+  /// long. Nil if they do not.
+  fileprivate func endOfPartnersHold(now: Timestamp) -> Timestamp? {
+    switch self {
+    case .held(let until, .together), .held(let until, .turn): until ?? now
+    case .held, .due, .waiting, .unscheduled: nil
+    }
   }
 }

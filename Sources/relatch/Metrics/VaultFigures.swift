@@ -55,8 +55,9 @@ struct VaultFigures: Sendable {
       let journal = try RotationJournal(view, of: credential)
       return CredentialFigures(
         credential, journal: journal, now: written,
-        appointment: schedule.appointment(
-          for: credential, journal: journal, partners: partners.of(credential), now: written))
+        appointment: try schedule.appointment(
+          for: credential, journal: journal, partners: partners.of(credential),
+          standing: schedule.standing(of: credential, journal: journal, in: view, now: written), now: written))
     }
     var damage = findings.failures.map(\.failure)
     if damage.isEmpty {
