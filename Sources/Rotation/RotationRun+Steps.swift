@@ -157,16 +157,19 @@ extension RotationRun {
       (debt, pairs[debt].flatMap { pair in seen.others.first { $0.matches(pair) }?.expires })
     }
     let end = seen.primary.expires
-    // The next rotation waits for the grace, so that must not last until this pair has ended.
-    let active = credential.version(number)
-    let limit = (end ?? active?.expires).flatMap { active?.limit(endingAt: $0) }
     // Counted from the clock, not from the last step: if a clock that was far ahead dated that, the grace would never
     // end.
     let clock = timing.now()
-    let grace = credential.leakedDebts.isEmpty ? credential.policy.grace : .zero
+    var graceEnds = clock + (credential.leakedDebts.isEmpty ? credential.policy.grace : .zero)
+    // The next rotation waits for the grace, so that must leave time for it before this pair ends: from when it is due,
+    // or half of what is left where that has passed. An end that has passed cannot be true of a pair that was accepted.
+    if let active = credential.version(number), let end = end ?? active.expires, end > clock {
+      let half = clock + .milliseconds((end.milliseconds - clock.milliseconds) / 2)
+      graceEnds = min(graceEnds, max(active.limit(endingAt: end), half))
+    }
     try record(
       .verified, version: number, evidence.members,
-      graceEnds: max(clock, min(clock + grace, limit ?? clock + grace))
+      graceEnds: graceEnds
     ) { credential in
       credential.noteHere([number])
       for (debt, expires) in expiries { credential.setExpiry(of: debt, expires) }

@@ -693,6 +693,29 @@ struct ReplacementTests {
     try await bench.store.read { _ = try VaultView.verify($0) }
   }
 
+  @Test("a grace leaves half of what is left of a pair that waited to be promoted, and an end that has passed all of it")
+  func graceOfWhatEndsSoon() async throws {
+    for hours: Int64 in [8, -1] {
+      let (bench, system) = (try await Bench(policy: ["grace": "2d"]), FakeSystem(.overlap))
+      let now = bench.now.withLock { $0 }
+      system.state.withLock { state in
+        state.ends = (now + .seconds(hours * 3600), ["stage"])
+        state.trouble = { call throws(ProviderError) in
+          if call.hasPrefix("grant") { throw ProviderError(.unreachable, "nobody is there") }
+        }
+      }
+      #expect(await bench.code(at: system) == .provider(.unreachable))
+      system.state.withLock { $0.trouble = { _ in } }
+      bench.now.withLock { $0 = now + .seconds(7 * 3600) }
+      _ = try await bench.run(at: system)
+      let verified = bench.now.withLock { $0 }
+      let graceEnds = try #require(try await bench.credential().graceEnds)
+      let left = (graceEnds - verified).components.seconds
+      #expect(hours < 0 ? left > 47 * 3600 : (1500...1800).contains(left), "\(left)")
+      #expect(system.state.withLock(\.accepted).contains("id-1"))
+    }
+  }
+
   // MARK: - A look that is out of date
 
   @Test(

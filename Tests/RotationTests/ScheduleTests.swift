@@ -52,9 +52,13 @@ struct ScheduleTests {
     #expect(try standing(after: 29, living: 40) == .waiting(until: added + .seconds(30 * 60), .ending))
     #expect(try standing(after: 30, living: 40) == .due(.ending))
     #expect(try standing(after: 30, living: 40, ["max-age": "1s"]) == .due(.ending), "which is reached in an hour")
-    for living: Int64 in [4, 0, -60] {
-      #expect(try standing(after: 4, living: living) == .waiting(until: added + .seconds(300), .ending))
-      #expect(try standing(after: 5, living: living) == .due(.ending))
+    #expect(try standing(after: 4, living: 4) == .waiting(until: added + .seconds(300), .ending))
+    #expect(try standing(after: 5, living: 4) == .due(.ending))
+    // What cannot be true makes no storm, and passes by no window.
+    for living: Int64 in [0, -60, -30_000_000] {
+      #expect(try standing(after: 59, living: living) == .waiting(until: added + .seconds(3600), .ending))
+      let sundays = ["window": "sun 00:00-04:00 UTC"]
+      #expect(try standing(after: 61, living: living, sundays) == .held(until: added + .seconds(3 * 86_400), .window))
     }
   }
 

@@ -218,7 +218,8 @@ package struct RotationSchedule: Sendable {
   private func limit(of credential: Credential) -> (Timestamp, Reason)? {
     guard let made = credential.version(in: .active)?.created else { return nil }
     let age = credential.maximumAge.map { max($0, made + Policy.minimumAge) }
-    let end = credential.endLimit.map { max($0, made + Self.minimumLife) }
+    let least = credential.endsAfterMaking ? Self.minimumLife : Policy.minimumAge
+    let end = credential.endLimit.map { max($0, made + least) }
     guard let end, age.map({ end <= $0 }) ?? true else { return age.map { ($0, .age) } }
     return (end, .ending)
   }
@@ -227,9 +228,11 @@ package struct RotationSchedule: Sendable {
   static let minimumLife: Duration = .seconds(300)
 
   /// From when on nothing but failed attempts holds back the replacement of the active pair, which its provider will
-  /// end: halfway from when it is due to that. Nil if no end is known.
+  /// end: halfway from when it is due to that. Nil if no end is known, or if it cannot be true.
   func lastChance(of credential: Credential) -> Timestamp? {
-    guard let limit = credential.endLimit, let end = credential.version(in: .active)?.expires else { return nil }
+    guard let limit = credential.endLimit, let end = credential.version(in: .active)?.expires,
+      credential.endsAfterMaking
+    else { return nil }
     return limit + .milliseconds((end.milliseconds - limit.milliseconds) / 2)
   }
 
@@ -247,7 +250,8 @@ package struct RotationSchedule: Sendable {
   /// The window's zone; UTC if the system does not know it.
   func zone(of window: RotationWindow) -> TimeZoneRules { zones(window.zone) ?? .utc }
 
-  /// The zone of the credential's window if this machine does not know it; no schedule rotates the credential then.
+  /// The zone of the credential's window if this machine does not know it; a schedule rotates the credential then only
+  /// if its provider will end its pair.
   package func unknownZone(of credential: Credential) -> String? {
     guard let zone = credential.policy.window?.zone, zones(zone) == nil else { return nil }
     return zone

@@ -13,6 +13,14 @@ extension Credential {
     return active.expires.map(active.limit(endingAt:))
   }
 
+  /// Whether the provider ends the active pair after it made it. An end before that was told wrongly: a duration that was
+  /// given as a date, or one that was not renewed with the pair. It still makes the pair due, but nothing else must give
+  /// way to it.
+  package var endsAfterMaking: Bool {
+    guard let active = version(in: .active), let end = active.expires else { return false }
+    return end > active.created
+  }
+
   /// When the active pair reaches its greatest age, counted from when the provider made it. Jitter brings the moment
   /// forward, by a share that depends only on the version, so that asking again never moves it.
   package var maximumAge: Timestamp? {
