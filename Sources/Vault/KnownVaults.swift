@@ -327,7 +327,9 @@ extension VaultView {
       switch error.code {
       case .inconsistent: throw VaultError(.rolledBack, words(seen.origin == newest.origin ? .history : .origin))
       case .incomplete: throw VaultError(.rolledBack, words(.end))
-      case .corrupt: throw VaultError(.corrupt, error.description)
+      case .corrupt:
+        throw VaultError(
+          .corrupt, error.description, hint: "`relatch log verify` says whether only the tree is damaged, and mends that")
       default: throw error
       }
     }

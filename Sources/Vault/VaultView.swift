@@ -177,7 +177,7 @@ package struct VaultView {
     do {
       _ = try credential(name, isKept: false)
       return true
-    } catch let error as VaultError where error.isDamage { return false }
+    } catch let error as VaultError where error.isDamage || error.code == .unsupportedFormat { return false }
   }
 
   /// Whether there is a grant for `member`. Anyone who can write the store can make it seem so.
@@ -298,7 +298,10 @@ package struct VaultView {
           "the record of \(Name.printable(name)) was altered: it has an unknown format or member, and no log entry names it"
         )
       }
-      throw error
+      // Any member may have signed it, also one who wants to stay: there must be a way on without a newer program.
+      throw VaultError(
+        error.code, error.description,
+        hint: "use a newer relatch; if there is none, `relatch remove \(name) --forget-debts` gives the credential up")
     }
   }
 

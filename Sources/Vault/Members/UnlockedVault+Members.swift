@@ -230,8 +230,8 @@ extension UnlockedVault {
       try change.view.requireNotAdministrator(name)
       try change.remove(unreadable: name)
       let others = history.credentials.filter { $0 != name }
+      guard try others.allSatisfy({ try change.view.canRead($0) }) else { return [] }
       let records = try change.view.readable(others)
-      guard records.count == others.count else { return [] }
       return try change.removeRowsOfOthers(than: Set(records.values.map(\.id)))
     }
   }

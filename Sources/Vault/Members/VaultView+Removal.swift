@@ -10,7 +10,8 @@ extension VaultView {
       hint: "remove \(other) first, or give it another: `relatch settings \(other) --admin …`")
   }
 
-  /// The others that `name` administers, by name. A damaged one cannot be rotated by anyone, so it blocks nothing. Where
+  /// The others that `name` administers, by name. A damaged one cannot be rotated by anyone, and one of a newer program not
+  /// here, so these block nothing. Where
   /// the log under a record is damaged, the record's own word counts: it can block, and nothing else rests on it.
   func administered(by name: String) throws -> [String] {
     var others: [(name: String, record: [UInt8])] = []
@@ -19,7 +20,9 @@ extension VaultView {
       return true
     }
     return try others.filter { other in
-      do { return try credential(other.name).admin == name } catch let error as VaultError where error.isDamage {
+      do { return try credential(other.name).admin == name } catch let error as VaultError
+        where error.isDamage || error.code == .unsupportedFormat
+      {
         return false
       } catch is AuditError {
         return (try? Credential(decoding: other.record, name: other.name))?.admin == name
