@@ -142,8 +142,10 @@ struct DueCredentialsTests {
     let credential = try await vault(adding: ["crm"]).read { try $0.credential("crm") }
     var journal = RotationJournal(beginning: 1, at: vaultMoment)
     func text() -> String {
-      Standing(credential: credential, journal: journal, holder: nil, isReconciled: true, schedule: .due(.unfinished))
-        .text(vaultMoment)
+      CredentialStatus(
+        credential: credential, journal: journal, holder: nil, isReconciled: true, schedule: .due(.unfinished)
+      )
+      .text(vaultMoment)
     }
     #expect(text().contains("`relatch rotate crm` continues it"))
     try journal.append(.postponed(.stage), at: vaultMoment, graceEnds: nil)

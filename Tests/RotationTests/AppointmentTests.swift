@@ -90,7 +90,7 @@ struct AppointmentTests {
       _ standing: RotationSchedule.Standing?, _ policy: [String: String] = [:], expires: String? = nil,
       now: String = "2026-04-02T00:00"
     ) throws -> Timestamp? {
-      var credential = try credential(["max-age": "90d"].merging(policy) { $1 })
+      var credential = try scheduledCredential(["max-age": "90d"].merging(policy) { $1 })
       credential.setExpiry(of: 1, try expires.map(minute))
       return try schedule.appointment(
         for: credential, journal: nil, partners: [], standing: standing, now: minute(now))?.overdue

@@ -108,7 +108,8 @@ package struct SalesforceProvider: SalesforceGranter, PrimaryReader {
       }
     }
     if consumers.count == 1, let only = consumers.first {
-      guard !isAdopting else { return only }
+      // Whoever has named another consumer does not mean this one.
+      guard !isAdopting || settings.consumer != nil else { return only }
       throw ProviderError(
         .configuration, "\(only.id), the only consumer of app \(app), does not have this credential's pair",
         hint: "if that is its app (`relatch show NAME`), somebody rotated it elsewhere: `relatch adopt NAME` takes over"

@@ -163,16 +163,27 @@ struct AddCommand: AsyncParsableCommand {
     func word(_ admin: String?) -> String? { admin == "self" ? name : admin }
     var both: [(what: String, typed: String?, found: String?)] = [
       ("name", name, entry.name), ("provider", provider, entry.provider), ("admin", word(admin), word(entry.admin)),
-      ("created", created, entry.created),
     ]
     both += try Assignments.parse(settings, option: "--set").map { ("setting \($0)", $1, entry.settings[$0]) }
-    both += try Assignments.parse(policy, option: "--policy").map { ("rule \($0)", $1, entry.policy[$0]) }
+    both += try Assignments.parse(policy, option: "--policy").filter { rule, typed in
+      // Written in another way it may be the same.
+      entry.policy[rule].map { Self.rule(rule, typed) != Self.rule(rule, $0) } ?? false
+    }.map { ("rule \($0)", $1, entry.policy[$0]) }
+    let moments = [created, entry.created].map { $0.flatMap { Timestamp($0) } }
+    if moments[0] != moments[1] { both.append(("created", created, entry.created)) }
     for (what, typed, found) in both {
       guard let typed, let found, typed != found else { continue }
       throw Failure(
         .usage, "\(entry.place) has \(what) \(Name.printable(found)), but \(Name.printable(typed)) was given",
         hint: "leave out what the file says already, or correct the file")
     }
+  }
+
+  /// A policy with only this rule; nil if that is wrong, which is told when it is set.
+  private static func rule(_ key: String, _ value: String) -> Policy? {
+    var policy = Policy()
+    do { try policy.set(key, to: value) } catch { return nil }
+    return policy
   }
 
   /// Combines an entry of a file with the options. The entry takes precedence.
