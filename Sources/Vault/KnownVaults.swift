@@ -329,7 +329,8 @@ extension VaultView {
       case .incomplete: throw VaultError(.rolledBack, words(.end))
       case .corrupt:
         throw VaultError(
-          .corrupt, error.description, hint: "`relatch log verify` says whether only the tree is damaged, and mends that")
+          .corrupt, error.description,
+          hint: "`relatch log verify` says whether only the tree is damaged; --repair then mends it")
       default: throw error
       }
     }

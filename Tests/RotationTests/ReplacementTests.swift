@@ -693,7 +693,7 @@ struct ReplacementTests {
     try await bench.store.read { _ = try VaultView.verify($0) }
   }
 
-  @Test("a grace leaves half of what is left of a pair that waited to be promoted, and an end that has passed all of it")
+  @Test("a grace leaves half of what is left of a pair that waited to be promoted; an end in the past shortens nothing")
   func graceOfWhatEndsSoon() async throws {
     for hours: Int64 in [8, -1] {
       let (bench, system) = (try await Bench(policy: ["grace": "2d"]), FakeSystem(.overlap))
