@@ -111,6 +111,30 @@ struct ScheduleTests {
     }
   }
 
+  @Test("one whose pairs end within a day keeps its partner from nothing but beginning beside it")
+  func partnerThatEndsSoon() throws {
+    let credential = try scheduledCredential(["max-age": "3d"])
+    let now = added + .seconds(4 * 86_400)
+    for hours: Int64 in [24, 33] {
+      var partner = try scheduledCredential([:], name: "erp")
+      _ = try partner.addStaged(handle: nil, expires: nil, now: now)
+      try partner.promoteStaged(now: now)
+      partner.setExpiry(of: 2, now + .seconds(hours * 3600))
+      let other = RotationSchedule.Partner(credential: partner, journal: nil)
+      #expect(
+        schedule.standing(of: credential, journal: nil, partners: { [other] }, now: now)
+          == (hours == 24 ? .due(.age) : .held(until: now + .seconds(86_400), .together(with: "erp"))))
+      let overdue = schedule.appointment(for: credential, journal: nil, partners: [partner])?.overdue
+      #expect(overdue == credential.maximumAge.map { $0 + RotationSchedule.tolerance })
+      let journal = RotationJournal(beginning: 3, at: now)
+      #expect(
+        schedule.standing(
+          of: credential, journal: nil,
+          partners: { [RotationSchedule.Partner(credential: partner, journal: journal, isAtWork: true)] }, now: now)
+          == .held(until: nil, .together(with: "erp")))
+    }
+  }
+
   @Test("jitter brings the moment forward by the same share every time")
   func jitter() throws {
     let credential = try scheduledCredential(["max-age": "90d", "jitter": "10d"])

@@ -34,7 +34,8 @@ extension RotationSchedule {
   ) -> Appointment {
     var moment = wanted
     if let graceEnds = journal?.graceEnds(of: credential) { moment = max(moment, graceEnds) }
-    let taken = partners.filter { $0.versions.count > 1 }.compactMap { $0.version(in: .active)?.since }
+    let counting = partners.filter { $0.versions.count > 1 && !leavesNoDay($0) }
+    let taken = counting.compactMap { $0.version(in: .active)?.since }
     // Each partner takes one window at most.
     for _ in partners {
       guard let next = end(ofTurnTakenBy: taken, from: moment, of: credential) else { break }

@@ -289,7 +289,9 @@ package struct RotationSchedule: Sendable {
       if !isFirst || partner.isAtWork, mayPromote(partner, now: now) {
         return .held(until: nil, .together(with: partner.credential.name))
       }
-      guard let rotated = lastRotation(of: partner.credential, now: now), rotated >= opened else { continue }
+      guard !leavesNoDay(partner.credential), let rotated = lastRotation(of: partner.credential, now: now),
+        rotated >= opened
+      else { continue }
       return .held(until: until(rotated), .together(with: partner.credential.name))
     }
     return nil
@@ -300,6 +302,14 @@ package struct RotationSchedule: Sendable {
     guard let active = credential.version(in: .active), active.number > 1, active.since <= now + Self.maximumClockSkew
     else { return nil }
     return active.since
+  }
+
+  /// Whether the provider ends the pairs of `partner` so early that it is rotated more often than daily. Whoever waited
+  /// for a day, or a window, without its rotations would wait for ever.
+  func leavesNoDay(_ partner: Credential) -> Bool {
+    guard let limit = partner.endLimit, let made = partner.version(in: .active)?.created, partner.endsAfterMaking
+    else { return false }
+    return limit < made + Self.day
   }
 
   /// Whether a rotation of `partner` is under way that may still replace its active pair. One that has no new
