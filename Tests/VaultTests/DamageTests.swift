@@ -80,6 +80,9 @@ import Testing
           _ = try await fixture.vault.removeMember("bob", now: Fixture.at(8), keeping: Self.keeping)
         }
         #expect(try await fixture.store.read { try VaultView($0).logSize } == size + 1)
+        await #expect(throws: VaultError(.unsupportedFormat, "")) {
+          try await fixture.store.read { try VaultView($0).requireNotAdministrator("admin") }
+        }
         // Whoever signed that may be the one who is to leave: an owner can give the credential up.
         _ = try await fixture.vault.remove(unreadable: "erp", now: Fixture.at(9))
         #expect(try await fixture.vault.removeMember("bob", now: Fixture.at(9), keeping: Self.keeping).damaged.isEmpty)

@@ -227,7 +227,7 @@ extension UnlockedVault {
       guard try !change.view.canRead(name) else {
         throw VaultError(.invalidInput, "the record of \(name) is not damaged")
       }
-      try change.view.requireNotAdministrator(name)
+      try change.view.requireNotAdministrator(name, passing: true)
       try change.remove(unreadable: name)
       let others = history.credentials.filter { $0 != name }
       guard try others.allSatisfy({ try change.view.canRead($0) }) else { return [] }

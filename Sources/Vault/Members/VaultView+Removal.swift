@@ -2,18 +2,18 @@ import Audit
 import Storage
 
 extension VaultView {
-  /// Throws `invalidInput` if the credential `name` administers another.
-  func requireNotAdministrator(_ name: String) throws {
-    guard let other = try administered(by: name).first else { return }
+  /// Throws `invalidInput` if the credential `name` administers another. `passing` says that the records that only a
+  /// newer program can read do not count: one of them may be what is to be given up next.
+  func requireNotAdministrator(_ name: String, passing: Bool = false) throws {
+    guard let other = try administered(by: name, passingNewer: passing).first else { return }
     throw VaultError(
       .invalidInput, "cannot remove \(name): it administers \(other), which could not be rotated without it",
       hint: "remove \(other) first, or give it another: `relatch settings \(other) --admin …`")
   }
 
-  /// The others that `name` administers, by name. A damaged one cannot be rotated by anyone, and one of a newer program not
-  /// here, so these block nothing. Where
+  /// The others that `name` administers, by name. A damaged one cannot be rotated by anyone, so it blocks nothing. Where
   /// the log under a record is damaged, the record's own word counts: it can block, and nothing else rests on it.
-  func administered(by name: String) throws -> [String] {
+  func administered(by name: String, passingNewer: Bool = false) throws -> [String] {
     var others: [(name: String, record: [UInt8])] = []
     try transaction.scan(.credentials, from: [], to: nil, reversed: false) { key, record in
       if let other = try? Self.name(key), other != name { others.append((other, record)) }
@@ -21,7 +21,7 @@ extension VaultView {
     }
     return try others.filter { other in
       do { return try credential(other.name).admin == name } catch let error as VaultError
-        where error.isDamage || error.code == .unsupportedFormat
+        where error.isDamage || passingNewer && error.code == .unsupportedFormat
       {
         return false
       } catch is AuditError {

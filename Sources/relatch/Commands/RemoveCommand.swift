@@ -40,7 +40,7 @@ struct RemoveCommand: AsyncParsableCommand {
       for id in try await vault.remove(unreadable: name, now: WallClock.now()) { KeptTokens(of: places).forget(id) }
       try Report(options).confirmation(
         .object(["credential": .string(name), "damaged": true, "forgotten": .array([]), "type": "removed"]),
-        text: "\(name), which was damaged, is removed; the provider may still accept any of its pairs")
+        text: "\(name), which could not be read, is removed; the provider may still accept any of its pairs")
       return
     }
     let known = try await vault.read { view in
