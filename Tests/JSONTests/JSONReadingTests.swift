@@ -141,7 +141,7 @@ import Testing
     #expect(try members.count("n") == 3)
     #expect(try members.optionalCount("q") == nil)
     #expect(try members.strings("s") == ["k": "v"])
-    #expect(throws: JSONError(.wrongType, "")) { try members.finish() }
+    #expect(throws: JSONError(.unknownMember, "")) { try members.finish() }
     #expect(throws: JSONError(.wrongType, "")) { try members.count("z") }
     #expect(throws: JSONError(.wrongType, "")) { try members.string("n") }
     #expect(throws: JSONError(.wrongType, "")) { try members.optionalString("n") }

@@ -80,7 +80,8 @@ package struct SalesforceProvider: SalesforceGranter, PrimaryReader {
   /// a person says that the pair there is ours, and the app's only consumer is the one.
   private func findConsumer(_ known: [Pair], isAdopting: Bool) async throws(ProviderError) -> Consumer {
     var consumers: [Consumer] = []
-    for set in try list("consumers", try await client.call(.get, app)) {
+    let all = try list("consumers", try await client.call(.get, app))
+    for set in all {
       guard let id = set.id, let path = Self.pathPart(id) else { continue }
       if let key = set.key {
         consumers.append(Consumer(id: path, key: key))
@@ -107,9 +108,14 @@ package struct SalesforceProvider: SalesforceGranter, PrimaryReader {
         continue
       }
     }
-    if consumers.count == 1, let only = consumers.first {
-      // Whoever has named another consumer does not mean this one.
-      guard !isAdopting || settings.consumer != nil else { return only }
+    if all.count == 1, let only = consumers.first {
+      // Whoever has named another does not mean this one.
+      guard settings.consumer == nil else {
+        throw ProviderError(
+          .configuration, "app \(app) does not have the consumer that the settings name: its only one is \(only.id)",
+          hint: "`relatch settings NAME consumer=\(only.id)`, if that is the one", step: .app)
+      }
+      guard !isAdopting else { return only }
       throw ProviderError(
         .configuration, "\(only.id), the only consumer of app \(app), does not have this credential's pair",
         hint: "if that is its app (`relatch show NAME`), somebody rotated it elsewhere: `relatch adopt NAME` takes over"
