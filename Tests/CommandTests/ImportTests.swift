@@ -164,7 +164,7 @@ struct ImportTests {
         #"{"name":"b","admin":"c","client_id":"y","client_secret":"hidden-secret"}"# + "\n"
           + #"{"name":"c","admin":"d","client_id":"z","client_secret":"hidden-secret"}"# + "\n"
           + #"{"name":"d","admin":"b","client_id":"v","client_secret":"hidden-secret"}"#, 64,
-        "c is administered by b, directly or by others"
+        "let one of them administer itself"
       ),
     ] as [(String, Int32, String)])
   func allOrNothing(_ line: String, _ code: Int32, _ words: String) async throws {

@@ -108,7 +108,8 @@ extension VaultView {
     while seen.insert(next).inserted, let admin = added[next] ?? (try? credential(next))?.admin {
       guard admin != name || next == name else {
         throw VaultError(
-          .invalidInput, "\(administrator) is administered by \(name), directly or by others, and cannot administer it")
+          .invalidInput, "\(administrator) is administered by \(name), directly or by others, and cannot administer it",
+          hint: "let one of them administer itself (admin self), or name a third that none of them administers")
       }
       next = admin
     }
