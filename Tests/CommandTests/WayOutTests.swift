@@ -18,12 +18,18 @@ struct WayOutTests {
     return other
   }
 
-  @Test("where somebody has rotated it elsewhere and ended the old pair: adopt takes an app's only consumer")
-  func rotatedElsewhere() async throws {
+  /// A vault whose `crm` somebody else has rotated, which ended its pair.
+  private func rotatedByStranger() async throws -> Workplace {
     let place = try await Workplace()
     try await place.add("crm", policy: Self.policy)
     let other = try await stranger(place)
     #expect(try await place.relatch("rotate", "crm", environment: other).code == 0)
+    return place
+  }
+
+  @Test("where somebody has rotated it elsewhere and ended the old pair: adopt takes an app's only consumer")
+  func rotatedElsewhere() async throws {
+    let place = try await rotatedByStranger()
     let rotated = try await place.relatch("rotate", "crm")
     let consumer = String(try await place.org.consumer().id.prefix(15))
     expectFailure(rotated, 78, "the only consumer of app")
@@ -42,10 +48,7 @@ struct WayOutTests {
 
   @Test("of the same while a leak is noted, which adopt then ends")
   func leakedAndRotatedElsewhere() async throws {
-    let place = try await Workplace()
-    try await place.add("crm", policy: Self.policy)
-    let other = try await stranger(place)
-    #expect(try await place.relatch("rotate", "crm", environment: other).code == 0)
+    let place = try await rotatedByStranger()
     let theirs = try await place.org.primary()
     let revoked = try await place.relatch("revoke", "crm", "--reason", "a test")
     #expect(revoked.code == 78 && revoked.errorText.contains("`relatch adopt crm`"), "\(revoked.errorText)")
